@@ -1,0 +1,136 @@
+"""The commands of ./dev."""
+
+import argparse
+import errno
+import signal
+import sys
+
+from . import say
+from .say import Stop
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    extra: list[str] = []
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments, extra = arguments[:at], arguments[at + 1 :]
+    asked = _parser().parse_args(arguments)
+    asked.extra = extra
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
+    try:
+        return asked.command(asked)
+    except Stop as stop:
+        say.error(str(stop))
+    except KeyboardInterrupt:
+        say.error("Stopped.")
+        return 130
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        say.error(_storage(error))
+    return 1
+
+
+def _storage(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full ({error.filename or 'writing'}): free some space, or see `./dev clean`."
+    return f"{error.filename} cannot be written: set XDG_CACHE_HOME and XDG_DATA_HOME to folders that can."
+
+
+def _interrupt(_number, _frame):
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./dev",
+        description="Everything a developer does here. Whatever is needed is fetched into the cache at first use.",
+        epilog="Set ODOO_SRC to use a checkout of Odoo 19, PGHOST or DATABASE_URL to use a PostgreSQL of your own.",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, handler, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(command=handler)
+        return sub
+
+    run = command("run", _run, "Start Odoo with the addon and its demonstration data; what you do there is kept.")
+    run.add_argument("--port", type=int, default=8069, help="where to listen (default 8069)")
+    run.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine alone)")
+    run.add_argument("--lang", metavar="xx_YY", help="install this language and give it to every user")
+    run.add_argument("--fresh", action="store_true", help="throw the database away and make a new one")
+    run.add_argument("--watch", action="store_true", help="take changes of code and views while it runs")
+
+    test = command("test", _test, "Run the linters and all tests, or the part that is named.")
+    test.add_argument("parts", nargs="*", metavar="AREA|PATH", help="such as `closing`; `core` runs Odoo's own suites")
+    test.add_argument("-k", dest="keyword", metavar="NAME", help="only the tests whose names match")
+    test.add_argument("--no-browser", action="store_true", help="leave out the tests that drive a browser")
+    test.epilog = "What follows -- goes to pytest."
+
+    lint = command("lint", _lint, "Check form and rules: ruff, pylint-odoo, eslint, prettier, XML.")
+    lint.add_argument("--fix", action="store_true", help="mend what can be mended")
+
+    command("shell", _shell, "Open Odoo's Python shell on the database of ./dev run.")
+    command("psql", _psql, "Open psql on the database of ./dev run; what follows -- goes to psql.")
+    command("update", _update, "Upgrade the addon in the database of ./dev run.")
+
+    shots = command("shots", _shots, "Take the screenshots of the documentation.")
+    shots.add_argument("names", nargs="*", metavar="NAME", help="only these, as named in devtools/shots.toml")
+
+    clean = command("clean", _clean, "Remove the cache and the data of this project.")
+    clean.add_argument("--yes", action="store_true", help="do not ask")
+    clean.add_argument("--keep-data", action="store_true", help="keep the database of ./dev run")
+    return parser
+
+
+def _run(asked) -> int:
+    from . import serve
+
+    return serve.run(asked.port, asked.host, asked.lang, asked.fresh, asked.watch)
+
+
+def _test(asked) -> int:
+    from . import tests
+
+    if asked.parts == ["core"]:
+        return tests.core()
+    return tests.run(asked.parts, asked.keyword, asked.extra, not asked.no_browser)
+
+
+def _lint(asked) -> int:
+    from . import lint, tests, workspace
+
+    return tests.summarise(lint.check(workspace.environment(), asked.fix))
+
+
+def _shell(asked) -> int:
+    from . import serve
+
+    return serve.shell()
+
+
+def _psql(asked) -> int:
+    from . import serve
+
+    return serve.psql(asked.extra)
+
+
+def _update(asked) -> int:
+    from . import serve
+
+    return serve.update()
+
+
+def _shots(asked) -> int:
+    from . import shots
+
+    return shots.take(asked.names)
+
+
+def _clean(asked) -> int:
+    from . import clean
+
+    return clean.run(asked.yes, asked.keep_data)

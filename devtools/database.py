@@ -1,0 +1,190 @@
+"""Databases: templates that are made once, and copies of them that take a second."""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import cache, project, say
+from .odoo import Odoo, troubles
+from .say import Stop
+
+# A given server may be shared with other programs and machines: our names say whose they are.
+_OWNER = "scr_" + cache.digest(socket.gethostname(), cache.home())[:6]
+_NAME = re.compile(r"^[a-z0-9_]+$")
+
+
+class Databases:
+    """The databases of one server, with the files that Odoo keeps beside each."""
+
+    def __init__(self, odoo: Odoo):
+        self.odoo = odoo
+        self.sql = odoo.server.sql
+
+    def names(self) -> set[str]:
+        """Our databases on the server."""
+        rows = self.sql(f"SELECT datname FROM pg_database WHERE datname LIKE '{_OWNER}%'")
+        return {row[0] for row in rows}
+
+    def copy(self, origin: str, name: str) -> None:
+        """Make `name` as a copy of `origin`, with its files."""
+        self.drop(name)
+        # Somebody else may be copying the same template this moment, which PostgreSQL does not mind; a connection it does.
+        self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{origin}"')
+        files = self.odoo.filestore / origin
+        if files.is_dir():
+            shutil.copytree(files, self.odoo.filestore / name, copy_function=_link)
+
+    def drop(self, name: str) -> None:
+        """Remove a database and its files, whoever is connected."""
+        assert _NAME.match(name), name
+        self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        shutil.rmtree(self.odoo.filestore / name, ignore_errors=True)
+
+    def rename(self, name: str, to: str) -> None:
+        """Rename a database; its files go first, for the database is what says that all is there."""
+        shutil.rmtree(self.odoo.filestore / to, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):
+            (self.odoo.filestore / name).rename(self.odoo.filestore / to)
+        self.sql(f'ALTER DATABASE "{name}" RENAME TO "{to}"')
+
+    def note(self, name: str, text: str | None = None) -> str:
+        """Read the note that a database carries, or write one."""
+        if text is not None:
+            self.sql(f"""COMMENT ON DATABASE "{name}" IS $note${text}$note$""")
+            return text
+        rows = self.sql(f"SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = '{name}'")
+        return rows[0][0] if rows else ""
+
+    def base_template(self) -> str:
+        """A database with the modules that the addon depends on and their demonstration data."""
+        modules = project.base_modules()
+        name = self._template_name("base", *modules)
+
+        def build(draft: str) -> None:
+            with say.step("Making a database with Odoo's demonstration data (once, about two minutes)"):
+                self.sql(f"CREATE DATABASE \"{draft}\" TEMPLATE template0 ENCODING 'UTF8'")
+                self.odoo.install(draft, modules)
+
+        return self._made(name, build)
+
+    def addon_template(self) -> tuple[str, list[str]]:
+        """A copy of the base template with the addon, and what its installation logged that it should not have."""
+        base = self.base_template()
+        kind = f"addon_{base[-6:]}"
+        name = self._template_name(kind, project.addon_digest())
+        logged: list[str] = []
+
+        def build(draft: str) -> None:
+            with say.step(f"Installing {project.ADDON}"):
+                self.copy(base, draft)
+                logged.extend(troubles(self.odoo.install(draft, [project.ADDON])))
+
+        # One that logged something is not worth keeping: the next run shall say so again.
+        existing = self._made(name, build, keep=lambda: not logged, kind=kind)
+        return existing, logged
+
+    def _template_name(self, kind: str, *made_from: str) -> str:
+        return (
+            f"{_OWNER}_tpl_{kind}_{cache.digest(self.odoo.source.version, self.odoo.environment.version, *made_from)}"
+        )
+
+    def _made(self, name: str, build, keep=lambda: True, kind: str | None = None) -> str:
+        with cache.locked(f"template-{self.odoo.server.name}", "a template database"):
+            if name in self.names():
+                return name
+            if kind:
+                for old in self.names():
+                    if old.startswith(f"{_OWNER}_tpl_{kind}_"):
+                        self.drop(old)
+            draft = f"{_OWNER}_making"
+            self.drop(draft)
+            build(draft)
+            if keep():
+                self.rename(draft, name)
+                return name
+            dirty = f"{_OWNER}_tpl_{kind}_unkept"
+            self.drop(dirty)
+            self.rename(draft, dirty)
+            return dirty
+
+
+def owned(suffix: str) -> str:
+    """The name of a database of ours."""
+    return f"{_OWNER}_{suffix}"
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator["Scratch"]:
+    """A folder and database names for this run alone; what dead runs left is cleared by `Scratch.sweep`."""
+    folder = cache.home() / "runs" / f"{os.getpid()}x{os.urandom(2).hex()}"
+    with contextlib.ExitStack() as held:
+        # Under a lock, so that no sweep finds the folder before it is known to be alive.
+        with cache.locked("runs"):
+            folder.mkdir(parents=True)
+            alive = held.enter_context((folder / ".alive").open("w"))
+            fcntl.flock(alive, fcntl.LOCK_EX)
+        mine = Scratch(folder)
+        try:
+            yield mine
+        finally:
+            mine.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+class Scratch:
+    """What belongs to one run: its folder, and the databases that it made."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._databases: list[tuple[Databases, str]] = []
+
+    def database(self, databases: Databases, origin: str, label: str) -> str:
+        """A copy of `origin` that goes when the run ends."""
+        name = owned(f"test_{self.folder.name}_{label}")
+        self._databases.append((databases, name))
+        databases.copy(origin, name)
+        return name
+
+    def close(self) -> None:
+        """Remove the databases."""
+        for databases, name in self._databases:
+            with contextlib.suppress(Stop):
+                databases.drop(name)
+
+    def sweep(self, databases: Databases) -> None:
+        """Remove what runs left behind that were killed."""
+        with cache.locked("runs"):
+            alive = set()
+            for folder in self.folder.parent.iterdir():
+                if folder == self.folder or _is_alive(folder):
+                    alive.add(folder.name)
+                else:
+                    shutil.rmtree(folder, ignore_errors=True)
+        for name in databases.names():
+            match = re.match(rf"{_OWNER}_test_([a-z0-9]+)_", name)
+            if match and match[1] not in alive:
+                databases.drop(name)
+
+
+def _is_alive(folder: Path) -> bool:
+    try:
+        with (folder / ".alive").open("r+") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _link(source: str, target: str) -> None:
+    # Odoo writes a file of its store once, under the hash of its content: sharing it is safe.
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

@@ -1,0 +1,92 @@
+"""Running Odoo's own command line."""
+
+import os
+import re
+from pathlib import Path
+
+from . import cache, node, process, project
+from .odoo_source import Source
+from .postgres import Server
+from .virtualenv import Environment
+
+# A line of Odoo's log: date, time, process, level, database, logger, message.
+_LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ \d+ (?P<level>[A-Z]+) \S+ (?P<logger>\S+): ")
+_LOUD = ("WARNING", "ERROR", "CRITICAL")
+
+
+class Odoo:
+    """Odoo's source, its environment, a server and a folder for files, put together."""
+
+    def __init__(self, source: Source, environment: Environment, server: Server, data_dir: Path, work: Path):
+        self.source = source
+        self.environment = environment
+        self.server = server
+        self.data_dir = data_dir
+        self.work = work
+        self.filestore = data_dir / "filestore"
+        self.filestore.mkdir(parents=True, exist_ok=True)
+        self.config = work / "odoo.conf"
+        settings = {
+            "addons_path": ",".join(str(path) for path in (*source.addons, project.ROOT)),
+            "data_dir": data_dir,
+            "http_interface": "127.0.0.1",
+            "list_db": "False",
+            "max_cron_threads": "0",
+        }
+        lines = ["[options]", *(f"{key} = {value}" for key, value in settings.items())]
+        self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def variables(self) -> dict[str, str]:
+        """The environment of an Odoo process: its database server by PG* and rtlcss and Node on the path."""
+        search = node.modules(self.environment) / ".bin"
+        inside = self.environment.variables(search)
+        return {**self.server.variables(), **{key: inside[key] for key in ("PATH", "VIRTUAL_ENV", "PYTHONUNBUFFERED")}}
+
+    def command(self, *arguments: str | Path, subcommand: str = "") -> list:
+        """The command line; the database comes with `-d` among the arguments."""
+        chosen = subcommand.split() if subcommand else ["server"]
+        return [self.environment.python, "-m", "odoo", *chosen, "-c", self.config, *arguments]
+
+    def install(self, database: str, modules: list[str], *, flag: str = "-i", level: str = "warn") -> str:
+        """Install modules with demonstration data (or update them, with `flag="-u"`); the log."""
+        command = self.command(
+            "-d",
+            database,
+            flag,
+            ",".join(modules),
+            "--with-demo",
+            "--stop-after-init",
+            "--no-http",
+            f"--log-level={level}",
+        )
+        return self.finish(command, f"Installing {', '.join(modules)}", f"{flag[1:]}-{database}")
+
+    def uninstall(self, database: str, modules: list[str]) -> str:
+        """Uninstall modules; the log."""
+        command = self.command("-d", database, *modules, subcommand="module uninstall")
+        return self.finish(command, f"Uninstalling {', '.join(modules)}", f"uninstall-{database}")
+
+    def script(self, database: str, code: str, what: str) -> str:
+        """Run Python in Odoo's shell, where `env` is at hand; what it printed."""
+        command = self.command("-d", database, "--no-http", "--log-level=warn", subcommand="shell")
+        return self.finish(command, what, f"shell-{database}", text_input=code)
+
+    def finish(self, command: list, what: str, log: str, **options) -> str:
+        """Run a command to its end; what it printed, which `log` keeps."""
+        kept = cache.log(f"{log}.log")
+        return process.output(command, what, log=kept, env=self.variables(), cwd=project.ROOT, **options)
+
+
+def troubles(log: str) -> list[str]:
+    """The warnings and errors of a log, each with the lines that follow it."""
+    found: list[str] = []
+    keep = False
+    for line in log.splitlines():
+        match = _LOG_LINE.match(line)
+        if match:
+            keep = match["level"] in _LOUD
+            if keep:
+                found.append(line)
+        elif keep:
+            found[-1] += os.linesep + line
+    return found

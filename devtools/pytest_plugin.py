@@ -1,0 +1,71 @@
+"""What pytest does here beyond pytest-odoo.
+
+It keeps browser tests and others apart, fails a test that logs an error it did not expect, and counts for ./dev test.
+"""
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+_BROWSER_WORDS = ("tour", "browser")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--browser",
+        choices=("all", "no", "only"),
+        default="all",
+        help="Which tests to run: those whose file, class or function is called after a tour or a browser, or others.",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    wanted = config.getoption("--browser")
+    if wanted == "all":
+        return
+    chosen = [item for item in items if _needs_browser(item) == (wanted == "only")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    collector = _Errors(logging.ERROR)
+    root = logging.getLogger()
+    root.addHandler(collector)
+    try:
+        outcome = yield
+    finally:
+        root.removeHandler(collector)
+    # A test that expects an error mutes its logger, and then nothing arrives here.
+    if collector.lines and not outcome.excinfo:
+        text = "\n".join(collector.lines)
+        outcome.force_exception(pytest.fail.Exception(f"The test passed but logged errors:\n{text}", pytrace=False))
+
+
+def pytest_terminal_summary(terminalreporter):
+    target = os.environ.get("DEVTOOLS_COUNTS")
+    if target:
+        stats = terminalreporter.stats
+        counts = {
+            "passed": len(stats.get("passed", ())),
+            "failed": len(stats.get("failed", ())) + len(stats.get("error", ())),
+            "skipped": len(stats.get("skipped", ())) + len(stats.get("xfailed", ())),
+        }
+        Path(target).write_text(json.dumps(counts), encoding="utf-8")
+
+
+def _needs_browser(item) -> bool:
+    return any(word in item.nodeid.lower() for word in _BROWSER_WORDS)
+
+
+class _Errors(logging.Handler):
+    def __init__(self, level):
+        super().__init__(level)
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}")

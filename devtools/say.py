@@ -1,0 +1,79 @@
+"""Telling the person at the terminal what goes on, and what to do when it cannot."""
+
+import sys
+import threading
+import time
+from contextlib import contextmanager
+
+_steps: list["_Step"] = []
+
+
+class Stop(Exception):
+    """Something the person can mend: said in one sentence, without a traceback."""
+
+
+def line(text: str = "") -> None:
+    """Print a line now, also when the output is a pipe."""
+    _clear()
+    print(text, flush=True)
+
+
+def error(text: str) -> None:
+    """Print a line where errors belong."""
+    _clear()
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def step(text: str):
+    """Show that `text` is being done, for how long, and that it is over."""
+    current = _Step(text)
+    _steps.append(current)
+    current.start()
+    try:
+        yield
+    except BaseException:
+        current.finish("stopped")
+        raise
+    else:
+        current.finish("done")
+
+
+def _clear() -> None:
+    if sys.stdout.isatty() and _steps:
+        sys.stdout.write("\r\033[K")
+        sys.stdout.flush()
+
+
+class _Step:
+    """Counts the seconds in place on a terminal; elsewhere says start, end and, twice a minute, that it lives."""
+
+    def __init__(self, text: str):
+        self.text = text
+        self.began = time.monotonic()
+        self.over = threading.Event()
+        self.live = sys.stdout.isatty()
+
+    def start(self) -> None:
+        if not self.live:
+            print(f"{self.text} …", flush=True)
+        threading.Thread(target=self._tick, daemon=True).start()
+
+    def _seconds(self) -> str:
+        return f"{time.monotonic() - self.began:.0f} s"
+
+    def _tick(self) -> None:
+        while not self.over.wait(0.5 if self.live else 30):
+            if _steps[-1:] != [self]:
+                continue
+            if self.live:
+                sys.stdout.write(f"\r\033[K{self.text} … {self._seconds()}")
+                sys.stdout.flush()
+            else:
+                print(f"  still at it: {self.text}, {self._seconds()}", flush=True)
+
+    def finish(self, how: str) -> None:
+        self.over.set()
+        _clear()
+        _steps.remove(self)
+        print(f"{self.text}: {how} in {self._seconds()}", flush=True)

@@ -1,0 +1,181 @@
+"""./dev run and its companions: Odoo with the addon and its demonstration data, kept between starts."""
+
+import contextlib
+import errno
+import json
+import re
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+
+from . import cache, database, process, project, say, workspace
+from .say import Stop
+from .workspace import Workspace
+
+_WELCOME = """
+The address is {url}
+
+  admin / admin     administrator: plans, close reasons, everybody's subscriptions
+  demo / demo       salesperson
+  portal / portal   customer, under {url}/my/subscriptions
+
+Look first at Sales ‣ Subscriptions as admin: open one, close it, renew it. Then at the same as the customer sees it.
+The log is {log}. Ctrl-C stops everything; the data stay.
+"""
+
+
+def run(port: int, host: str, lang: str | None, fresh: bool, watch: bool) -> int:
+    """Serve until Ctrl-C."""
+    check_port(host, port)
+    if lang and not re.fullmatch(r"[a-z]{2,3}(_[A-Z]{2}|_[0-9]{3})?(@[a-z]+)?", lang):
+        raise Stop(f"`{lang}` is no language: write it as in fr_FR, de_DE or fa_IR.")
+    with workspace.opened("run") as place:
+        name = prepare(place, fresh, lang)
+        log = cache.log(f"run-{port}.log")
+        arguments = ["-d", name, f"--db-filter=^{name}$", "--http-port", str(port), "--http-interface", host]
+        arguments += ["--max-cron-threads=1", *(["--dev=reload,xml"] if watch else [])]
+        with log.open("w") as stream:
+            server = process.start(
+                place.odoo.command(*arguments),
+                cwd=project.ROOT,
+                env=place.odoo.variables(),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+        url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
+        try:
+            with say.step("Starting Odoo"):
+                wait_for(server, f"http://127.0.0.1:{port}" if host == "0.0.0.0" else url, log)
+            say.line(_WELCOME.format(url=url, log=log))
+            code = server.wait()
+        except KeyboardInterrupt:
+            code = 0
+            with say.step("Stopping Odoo"):
+                process.stop(server)
+        finally:
+            if server.poll() is None:
+                process.stop(server)
+        if code:
+            raise process.explain("Odoo", log.read_text(errors="replace"), log)
+    return 0
+
+
+def prepare(place: Workspace, fresh: bool = False, lang: str | None = None) -> str:
+    """The database of ./dev run: made if there is none, upgraded if the addon changed since it was used."""
+    name = database.owned("run")
+    databases = place.databases
+    with cache.locked("run-database", "preparing the database"):
+        if fresh:
+            databases.drop(name)
+        if name not in databases.names():
+            template, logged = databases.addon_template()
+            for trouble in logged:
+                say.error(f"The installation logged: {trouble}")
+            draft = database.owned("run_new")
+            databases.copy(template, draft)
+            _remember(place, draft, addon=project.addon_digest())
+            databases.rename(draft, name)
+        elif _memory(place, name).get("addon") != project.addon_digest():
+            upgrade(place, name)
+        if lang and _memory(place, name).get("lang") != lang:
+            _speak(place, name, lang)
+    return name
+
+
+def upgrade(place: Workspace, name: str) -> None:
+    """Bring the addon in a database up to its files."""
+    digest = project.addon_digest()
+    with say.step("Upgrading the addon in the database"):
+        place.odoo.install(name, [project.ADDON], flag="-u")
+    _remember(place, name, addon=digest)
+
+
+def update() -> int:
+    """./dev update: upgrade now, also under a server that runs."""
+    with workspace.opened("run") as place:
+        upgrade(place, _existing(place))
+    say.line("A server that runs takes the new Python code when it starts again.")
+    return 0
+
+
+def shell() -> int:
+    """./dev shell: Odoo's Python shell on the database of ./dev run."""
+    with workspace.opened("run") as place:
+        command = place.odoo.command("-d", _existing(place), "--no-http", "--log-level=warn", subcommand="shell")
+        return _in_front(command, place.odoo.variables())
+
+
+def psql(arguments: list[str]) -> int:
+    """./dev psql: SQL on the database of ./dev run."""
+    with workspace.opened("run") as place:
+        command = [place.odoo.server.psql, "-d", _existing(place), *arguments]
+        return _in_front(command, place.odoo.server.variables())
+
+
+def check_port(host: str, port: int) -> None:
+    """Stop before anything slow begins if the port cannot be had."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            number = getattr(error, "errno", None)
+            if number == errno.EADDRINUSE:
+                raise Stop(f"Port {port} is in use: stop what uses it, or choose another with --port.") from None
+            if number == errno.EACCES:
+                raise Stop(f"Port {port} is for root alone: choose one above 1023 with --port.") from None
+            raise Stop(f"{host}:{port} cannot be listened on ({error}): choose another --port or --host.") from None
+
+
+def wait_for(server: subprocess.Popen, url: str, log) -> None:
+    """Return when the server answers; the first page makes Odoo bundle its styles, so it is asked for here."""
+    while server.poll() is None:
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            # An opener without proxies: the address is this machine.
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            opener.open(f"{url}/web/login", timeout=120).read()
+            return
+        time.sleep(0.3)
+    raise process.explain("Odoo", log.read_text(errors="replace"), log)
+
+
+def _existing(place: Workspace) -> str:
+    name = database.owned("run")
+    if name not in place.databases.names():
+        raise Stop("There is no database yet: `./dev run` makes it.")
+    return name
+
+
+def _in_front(command: list, variables: dict[str, str]) -> int:
+    # The program at the terminal gets Ctrl-C itself; we only wait for it.
+    child = subprocess.Popen([str(part) for part in command], cwd=project.ROOT, env=variables)
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            return child.wait()
+
+
+def _speak(place: Workspace, name: str, lang: str) -> None:
+    with say.step(f"Loading the language {lang}"):
+        known = place.odoo.script(
+            name, f"print('known:', env['res.lang']._activate_lang({lang!r}) and 'yes')", "Reading the languages"
+        )
+        if "known: yes" not in known:
+            raise Stop(f"Odoo does not know the language {lang}: write it as in fr_FR, de_DE or fa_IR.")
+        command = place.odoo.command("-d", name, "-l", lang, subcommand="i18n loadlang")
+        place.odoo.finish(command, f"Loading {lang}", "loadlang")
+        place.databases.sql(f"UPDATE res_partner SET lang = '{lang}'", name)
+    _remember(place, name, lang=lang)
+
+
+def _memory(place: Workspace, name: str) -> dict:
+    try:
+        return json.loads(place.databases.note(name) or "{}")
+    except ValueError:
+        return {}
+
+
+def _remember(place: Workspace, name: str, **facts: str) -> None:
+    place.databases.note(name, json.dumps({**_memory(place, name), **facts}))

@@ -1,0 +1,229 @@
+"""./dev test: the linters, the addon's tests inside Odoo, and the tests of everything around it."""
+
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from . import browser, cache, lint, process, project, say, workspace
+from .odoo import Odoo
+from .say import Stop
+from .workspace import Workspace
+
+_ADDON_TESTS = project.ADDON_PATH / "tests"
+_OTHER_TESTS = project.ROOT / "testing"
+_NOTHING_RAN = 5
+
+
+class Count(NamedTuple):
+    """What a group of tests came to."""
+
+    name: str
+    passed: int
+    failed: int
+    skipped: int = 0
+    seconds: float = 0
+
+    def __str__(self) -> str:
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.passed} passed, {self.failed} failed{skipped}"
+
+
+class Selection(NamedTuple):
+    """Which tests to run."""
+
+    addon: list[str]
+    other: list[str]
+    options: list[str]
+    whole: bool
+
+
+def run(parts: list[str], keyword: str | None, options: list[str], with_browser: bool) -> int:
+    """Run what is asked for and print the counts; the exit code."""
+    chosen = select(parts, keyword, options)
+    if with_browser:
+        browser.ensure()
+    counts: list[Count] = []
+    if chosen.whole:
+        counts += lint.check(workspace.environment())
+    with workspace.opened("test") as place:
+        if chosen.addon:
+            counts += _addon_tests(place, chosen, with_browser)
+        if chosen.other:
+            counts.append(_other_tests(place, chosen, with_browser))
+    return summarise(counts)
+
+
+def select(parts: list[str], keyword: str | None, options: list[str]) -> Selection:
+    """Turn areas, paths and a keyword into what pytest understands."""
+    options = ["-k", keyword, *options] if keyword else list(options)
+    if not parts:
+        addon = [str(_ADDON_TESTS)] if _ADDON_TESTS.is_dir() else []
+        other = [str(_OTHER_TESTS)] if any(_OTHER_TESTS.glob("test_*.py")) else []
+        return Selection(addon, other, options, whole=not keyword)
+    addon, other = [], []
+    for part in parts:
+        path = Path(part.partition("::")[0])
+        found = [part] if path.exists() else []
+        if not found and re.fullmatch(r"\w+", part):
+            found = sorted(
+                str(file) for folder in (_ADDON_TESTS, _OTHER_TESTS) for file in folder.glob(f"test_*{part}*.py")
+            )
+        if not found:
+            raise Stop(f"No tests are called `{part}`: the areas are {', '.join(areas())}, and a path does as well.")
+        for one in found:
+            absolute = str(Path(one.partition("::")[0]).resolve()) + one[len(one.partition("::")[0]) :]
+            (addon if absolute.startswith(str(project.ADDON_PATH)) else other).append(absolute)
+    return Selection(addon, other, options, whole=False)
+
+
+def areas() -> list[str]:
+    """The words that `./dev test` takes for a part of the tests."""
+    files = [file for folder in (_ADDON_TESTS, _OTHER_TESTS) for file in folder.glob("test_*.py")]
+    return sorted({file.stem.removeprefix("test_") for file in files})
+
+
+def summarise(counts: list[Count]) -> int:
+    """Print the counts, their sum last; the exit code."""
+    say.line()
+    width = max((len(count.name) for count in counts), default=0)
+    for count in counts:
+        say.line(f"{count.name:{width}}  {count}, {count.seconds:.0f} s")
+    total = Count("", *(sum(count[column] for count in counts) for column in (1, 2, 3)))
+    if not total.passed and not total.failed:
+        say.error("No test ran.")
+    say.line(str(total))
+    return 0 if total.passed and not total.failed else 1
+
+
+def _addon_tests(place: Workspace, chosen: Selection, with_browser: bool) -> list[Count]:
+    counts = []
+    began = time.monotonic()
+    try:
+        template, logged = place.databases.addon_template()
+    except Stop as stop:
+        say.error(str(stop))
+        return [Count("installation", 0, 1, 0, time.monotonic() - began)]
+    for trouble in logged:
+        say.error(f"The installation logged: {trouble}")
+    if chosen.whole or logged:
+        counts.append(Count("installation", int(not logged), int(bool(logged)), 0, time.monotonic() - began))
+    halves = {"addon": "no"}
+    if with_browser:
+        # Two processes with a database each: two cores take little more than the longer one.
+        halves = {"addon": "no", "browser": "only"} if chosen.whole else {"addon": "all"}
+    sessions = []
+    for name, half in halves.items():
+        database = place.scratch.database(place.databases, template, name)
+        arguments = [f"--odoo-database={database}", f"--odoo-config={place.odoo.config}", "--odoo-http"]
+        arguments += ["--odoo-log-level=warn", f"--browser={half}", *chosen.options, *chosen.addon]
+        sessions.append(_Session(name, place.odoo, arguments))
+    return counts + _finish(sessions)
+
+
+def _other_tests(place: Workspace, chosen: Selection, with_browser: bool) -> Count:
+    # Plain pytest: pytest-odoo would want a database for it.
+    arguments = ["-p", "no:odoo", f"--browser={'all' if with_browser else 'no'}", *chosen.options, *chosen.other]
+    return _finish([_Session("devtools", place.odoo, arguments)])[0]
+
+
+class _Session:
+    """One pytest process."""
+
+    def __init__(self, name: str, odoo: Odoo, arguments: list[str]):
+        self.name = name
+        self.log = cache.log(f"pytest-{name}-{odoo.work.name}.log")
+        self.counts = odoo.work / f"counts-{name}.json"
+        self.command = [odoo.environment.python, "-m", "pytest", "-p", "devtools.pytest_plugin", "-q", *arguments]
+        self.variables = {
+            **odoo.variables(),
+            "PYTHONPATH": str(project.ROOT),
+            "DEVTOOLS_COUNTS": str(self.counts),
+            "ODOO_SRC": str(odoo.source.path),
+        }
+        self.began = time.monotonic()
+        self.seconds = 0.0
+        self.child: subprocess.Popen | None = None
+
+    def start(self, live: bool) -> None:
+        self.began = time.monotonic()
+        streams = {} if live else {"stdout": self.log.open("w"), "stderr": subprocess.STDOUT}
+        self.child = process.start(
+            self.command, cwd=project.ROOT, env=self.variables, stdin=subprocess.DEVNULL, **streams
+        )
+
+    def result(self) -> Count:
+        if self.counts.exists():
+            found = json.loads(self.counts.read_text())
+            count = Count(self.name, **found, seconds=self.seconds)
+        else:
+            count = Count(self.name, 0, 0, 0, self.seconds)
+        # A session that broke off did not count, and a failure that no test has is one still.
+        if self.child.returncode not in (0, _NOTHING_RAN) and not count.failed:
+            count = count._replace(failed=1)
+        return count
+
+
+def _finish(sessions: list[_Session]) -> list[Count]:
+    """Run sessions side by side; a single one prints as it goes, several print when they end."""
+    live = len(sessions) == 1
+    try:
+        for session in sessions:
+            session.start(live)
+        if live:
+            sessions[0].child.wait()
+            sessions[0].seconds = time.monotonic() - sessions[0].began
+        else:
+            with say.step("Running " + " and ".join(f"the {session.name} tests" for session in sessions)):
+                waiting = list(sessions)
+                while waiting:
+                    time.sleep(0.2)
+                    for session in [one for one in waiting if one.child.poll() is not None]:
+                        waiting.remove(session)
+                        session.seconds = time.monotonic() - session.began
+                        say.line(f"--- {session.name}")
+                        say.line(session.log.read_text(errors="replace").rstrip())
+    finally:
+        for session in sessions:
+            if session.child and session.child.poll() is None:
+                process.stop(session.child)
+    return [session.result() for session in sessions]
+
+
+def core() -> int:
+    """Run the suites of `sale` and `sale_management` with the addon and without; fail on what fails only with it."""
+    browser.ensure()
+    failures = {}
+    with workspace.opened("test") as place:
+        origins = {"without": place.databases.base_template(), "with": place.databases.addon_template()[0]}
+        for label, origin in origins.items():
+            database = place.scratch.database(place.databases, origin, f"core_{label}")
+            modules = "sale,sale_management"
+            tags = ",".join(f"/{name}" for name in modules.split(","))
+            command = place.odoo.command("-d", database, "-u", modules, "--test-tags", tags, "--stop-after-init")
+            command += ["--http-port", str(free_port()), "--log-level=info"]
+            with say.step(f"Running Odoo's tests of {modules} {label} the addon"):
+                log = cache.log(f"core-{label}.log")
+                _code, printed = process.run(command, log=log, env=place.odoo.variables(), cwd=project.ROOT)
+            ran = re.search(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests", printed)
+            if not ran:
+                raise Stop(f"Odoo's tests {label} the addon did not come to an end: see {log}.")
+            failures[label] = set(re.findall(r"(?:FAIL|ERROR): (\w+\.\w+)", printed))
+            say.line(f"{label} the addon: {ran[0]} ({log})")
+            for name in sorted(failures[label]):
+                say.line(f"  {name}")
+    ours = failures["with"] - failures["without"]
+    for name in sorted(ours):
+        say.error(f"Fails only with the addon: {name}")
+    return 1 if ours else 0
+
+
+def free_port() -> int:
+    """A port that nobody uses at this moment."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

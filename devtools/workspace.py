@@ -1,0 +1,40 @@
+"""Everything that a command needs to run Odoo, fetched, started and put together."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from . import cache, database, node, odoo_source, postgres, virtualenv
+from .database import Databases, Scratch
+from .odoo import Odoo
+from .virtualenv import Environment
+
+
+class Workspace(NamedTuple):
+    """Odoo on a running server, and what this run may use and lose."""
+
+    odoo: Odoo
+    databases: Databases
+    scratch: Scratch
+
+
+def environment() -> Environment:
+    """The virtual environment alone, for what needs no database."""
+    return virtualenv.ready(odoo_source.find())
+
+
+@contextlib.contextmanager
+def opened(purpose: str) -> Iterator[Workspace]:
+    """The workspace for `run`, which keeps its data, or for `test`, which does not."""
+    source = odoo_source.find()
+    inside = virtualenv.ready(source)
+    node.modules(inside)
+    data_dir = (cache.data() if purpose == "run" else cache.home()) / "odoo-data"
+    with database.scratch() as mine, postgres.serving(purpose, inside) as server:
+        odoo = Odoo(source, inside, server, data_dir, mine.folder)
+        databases = Databases(odoo)
+        mine.sweep(databases)
+        try:
+            yield Workspace(odoo, databases, mine)
+        finally:
+            mine.close()
