@@ -8,6 +8,14 @@ from xml.etree import ElementTree
 from . import node, process, project, say
 from .virtualenv import Environment
 
+_PYLINT = (
+    "--disable=all",
+    "--enable=odoolint",
+    # One file per capability is how this addon is laid out.
+    "--disable=consider-merging-classes-inherited",
+    # It is no module of the OCA's, and the repository's README is the addon's.
+    "--disable=manifest-required-author,missing-readme",
+)
 _PYTHON = ("devtools", "testing", "benchmarks", project.ADDON, "dev")
 
 
@@ -23,7 +31,7 @@ def check(environment: Environment, fix: bool = False) -> list:
     linters = {
         "ruff check": [environment / "ruff", "check", "--quiet", *(["--fix"] if fix else []), *python],
         "ruff format": [environment / "ruff", "format", "--quiet", *([] if fix else ["--diff"]), *python],
-        "pylint-odoo": [environment / "pylint", "--rcfile=pyproject.toml", "--score=no", project.ADDON],
+        "pylint-odoo": [environment / "pylint", "--rcfile=pyproject.toml", "--score=no", *_PYLINT, project.ADDON],
         "eslint": [tools / ".bin/eslint", "--no-warn-ignored", *(["--fix"] if fix else []), *scripts],
         "prettier": [tools / ".bin/prettier", "--log-level=warn", "--write" if fix else "--check", *pretty],
     }

@@ -144,9 +144,11 @@ class _Own:
         self.user = _server_user()
         self.wheel = programs
         self.programs = programs
+        self.copy: Path | None = None
         if programs and self.user:
             # Root's server cannot read below root's home: it gets a copy of its programs.
-            self.programs = self.home / f"programs-{cache.digest(programs)}"
+            self.copy = self.home / f"programs-{cache.digest(programs)}"
+            self.programs = self.copy / programs.parent.name / programs.name
 
     def start(self) -> Path:
         """Start it unless it runs, and say where its socket is."""
@@ -218,14 +220,17 @@ class _Own:
         draft.rename(self.data)
 
     def _install_programs(self) -> None:
-        if self.programs == self.wheel or self.programs.is_dir():
+        if not self.copy or self.copy.is_dir():
             return
         for old in self.home.glob("programs-*"):
             shutil.rmtree(old)
         draft = self.home / "programs.new"
         shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(self.wheel, draft, symlinks=True, ignore=shutil.ignore_patterns("include"))
-        draft.rename(self.programs)
+        # The programs look for their libraries in the wheel's other folder, two levels up.
+        package = self.wheel.parent
+        shutil.copytree(self.wheel, draft / package.name / self.wheel.name, symlinks=True)
+        shutil.copytree(package.with_suffix(".libs"), draft / f"{package.name}.libs", symlinks=True)
+        draft.rename(self.copy)
 
     def _give(self, folder: Path) -> None:
         if self.user:

@@ -35,7 +35,7 @@ class Environment:
 
 def ready(source: Source) -> Environment:
     """The environment for this Python, these requirements and this source."""
-    version = "%d.%d.%d" % sys.version_info[:3]
+    version = sys.version.split()[0]
     name = "venv-" + cache.digest(_REQUIREMENTS.read_bytes(), version, _base_python(), source.path)
     return Environment(cache.made_in_place(name, lambda path: _build(path, source), "the virtual environment"))
 
