@@ -230,6 +230,10 @@ class _Own:
         package = self.wheel.parent
         shutil.copytree(self.wheel, draft / package.name / self.wheel.name, symlinks=True)
         shutil.copytree(package.with_suffix(".libs"), draft / f"{package.name}.libs", symlinks=True)
+        # Given away as a whole: under a strict umask others could not read it.
+        for folder, _folders, files in os.walk(draft):
+            for name in (".", *files):
+                os.chown(Path(folder, name), self.user.pw_uid, self.user.pw_gid, follow_symlinks=False)
         draft.rename(self.copy)
 
     def _give(self, folder: Path) -> None:
