@@ -1,0 +1,29 @@
+from odoo import models
+from odoo.fields import Domain
+
+
+class ProductPricelist(models.Model):
+    _inherit = "product.pricelist"
+
+    def _get_applicable_rules(self, products, date, **kwargs):
+        """Put the rules of the plan first, and among them those of this pricelist.
+
+        Without a pricelist, a subscription still has the prices that hold for all pricelists.
+        """
+        if not kwargs.get("subscription_plan"):
+            return super()._get_applicable_rules(products, date, **kwargs)
+        rules = self.env["product.pricelist.item"].search(self._get_applicable_rules_domain(products, date, **kwargs))
+        return rules.sorted(lambda rule: (not rule.plan_id, not rule.pricelist_id))
+
+    def _get_applicable_rules_domain(self, products, date, subscription_plan=None, **kwargs):
+        """Keep recurring prices out of ordinary orders, and add them to subscriptions.
+
+        :param subscription_plan: the `sale.subscription.plan` that a recurring product is sold with, if any
+        """
+        domain = Domain(super()._get_applicable_rules_domain(products, date, **kwargs))
+        if not subscription_plan:
+            return list(domain & Domain("plan_id", "=", False))
+        all_pricelists = Domain(super(ProductPricelist, self.browse())._get_applicable_rules_domain(products, date, **kwargs))
+        plan_rules = Domain("plan_id", "=", subscription_plan.id) & (domain | all_pricelists)
+        ordinary_rules = domain & Domain("plan_id", "=", False) if self else Domain.FALSE
+        return list(plan_rules | ordinary_rules)

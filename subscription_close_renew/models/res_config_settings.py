@@ -1,0 +1,10 @@
+from odoo import fields, models
+
+
+class ResConfigSettings(models.TransientModel):
+    _inherit = "res.config.settings"
+
+    subscription_default_plan_id = fields.Many2one(
+        related="company_id.subscription_default_plan_id",
+        readonly=False,
+    )

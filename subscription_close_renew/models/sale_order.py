@@ -1,0 +1,280 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+
+SUBSCRIPTION_STATES = [
+    ("quotation", "Quotation"),
+    ("renewal", "Renewal Quotation"),
+    ("progress", "In Progress"),
+    ("paused", "Paused"),
+    ("renewed", "Renewed"),
+    ("churned", "Churned"),
+]
+
+# What may happen to a subscription, and the state that it leads to: {event: {state before: state after}}.
+TRANSITIONS = {
+    "confirm": {"quotation": "progress", "renewal": "progress"},
+    "cancel": {"progress": "quotation", "paused": "quotation", "churned": "quotation"},
+    "close": {"progress": "churned", "paused": "churned"},
+    "reopen": {"churned": "progress"},
+    "pause": {"progress": "paused"},
+    "resume": {"paused": "progress"},
+    "renew": {"progress": "renewed"},
+    "unrenew": {"renewed": "progress"},
+}
+RUNNING_STATES = ("progress", "paused")
+
+# Stands in the context of the one method that writes `subscription_state`. An object, so that no
+# external call can put it there.
+_TRANSITION = object()
+
+
+class SaleOrder(models.Model):
+    _inherit = "sale.order"
+
+    plan_id = fields.Many2one(
+        comodel_name="sale.subscription.plan",
+        string="Recurring Plan",
+        index="btree_not_null",
+        ondelete="restrict",
+        check_company=True,
+        tracking=True,
+        help="How often this order is invoiced. With a recurring plan, it is a subscription.",
+    )
+    is_subscription = fields.Boolean(compute="_compute_is_subscription", search="_search_is_subscription")
+    subscription_state = fields.Selection(
+        selection=SUBSCRIPTION_STATES,
+        string="Subscription Status",
+        compute="_compute_subscription_state",
+        store=True,
+        precompute=True,
+        index="btree_not_null",
+        copy=False,
+        tracking=True,
+    )
+    start_date = fields.Date(
+        copy=False,
+        tracking=True,
+        help="First day of the subscription. Leave empty to start on the day of the confirmation.",
+    )
+    anchor_date = fields.Date(
+        copy=False,
+        readonly=True,
+        help="The day that the billing dates count from: a subscription of 31 January is invoiced on 28 February and "
+        "on 31 March.",
+    )
+    next_invoice_date = fields.Date(
+        copy=False,
+        tracking=True,
+        help="The subscription is next invoiced on this day.",
+    )
+    period_ids = fields.One2many(
+        comodel_name="sale.subscription.period",
+        inverse_name="order_id",
+        string="Billed Periods",
+    )
+    recurring_total = fields.Monetary(
+        string="Recurring Total",
+        compute="_compute_recurring_amounts",
+        store=True,
+        help="Price of one period, without taxes.",
+    )
+    recurring_monthly = fields.Monetary(
+        string="MRR",
+        compute="_compute_recurring_amounts",
+        store=True,
+        help="Monthly recurring revenue: the price of one period, spread over its months. Zero while the subscription "
+        "is paused, and once it has ended.",
+    )
+
+    # The nightly selections look for a few rows among millions of orders.
+    _subscription_due_idx = models.Index("(next_invoice_date) WHERE subscription_state = 'progress'")
+    _subscription_end_idx = models.Index("(end_date) WHERE subscription_state IN ('progress', 'paused')")
+
+    @api.depends("plan_id")
+    def _compute_is_subscription(self):
+        for order in self:
+            order.is_subscription = bool(order.plan_id)
+
+    def _search_is_subscription(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        return [("plan_id", "!=" if True in value else "=", False)]
+
+    @api.depends("plan_id", "subscription_id")
+    def _compute_subscription_state(self):
+        """Name a quotation's state; once confirmed, only :meth:`_transition_subscription` changes it."""
+        for order in self:
+            if order.state != "sale":
+                order.subscription_state = order._get_quotation_state()
+            else:
+                order.subscription_state = order.subscription_state
+
+    @api.depends(
+        "order_line.is_recurring",
+        "order_line.price_subtotal",
+        "subscription_state",
+        "plan_id.billing_period_value",
+        "plan_id.billing_period_unit",
+    )
+    def _compute_recurring_amounts(self):
+        subscriptions = self.filtered("plan_id")
+        ordinary = self - subscriptions
+        ordinary.recurring_total = 0
+        ordinary.recurring_monthly = 0
+        for order in subscriptions:
+            total = sum(line.price_subtotal for line in order.order_line if line.is_recurring)
+            monthly = order.plan_id._get_monthly_amount(total) if order._has_mrr() else 0
+            currency = order.currency_id or order.company_id.currency_id
+            order.recurring_total = total
+            order.recurring_monthly = currency.round(monthly)
+
+    @api.model
+    def default_get(self, fields_list):
+        values = super().default_get(fields_list)
+        if self.env.context.get("subscription_quotation") and "plan_id" in fields_list and not values.get("plan_id"):
+            values["plan_id"] = self.env.company.subscription_default_plan_id.id
+        return values
+
+    @api.onchange("order_line")
+    def _onchange_order_line_default_plan(self):
+        """Propose the default plan as soon as a subscription product is on an order without one."""
+        default_plan = self.company_id.subscription_default_plan_id
+        if default_plan and not self.plan_id and any(self.order_line.product_id.mapped("recurring_invoice")):
+            self.plan_id = default_plan
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            self._check_subscription_vals(vals)
+        return super().create(vals_list)
+
+    def write(self, vals):
+        self._check_subscription_vals(vals)
+        if "plan_id" in vals:
+            self._check_plan_change(vals["plan_id"])
+        return super().write(vals)
+
+    def _action_confirm(self):
+        res = super()._action_confirm()
+        self.filtered("plan_id")._start_subscription()
+        return res
+
+    def _confirmation_error_message(self):
+        return super()._confirmation_error_message() or self._get_plan_error_message()
+
+    def _get_plan_error_message(self):
+        """Return why the plan and the products of an order do not go together, or False."""
+        self.ensure_one()
+        recurring_products = self.order_line.product_id.filtered("recurring_invoice")
+        if recurring_products and not self.plan_id:
+            return self.env._(
+                "%(product)s is sold by subscription, but %(order)s has no recurring plan. Choose a Recurring Plan, "
+                "or remove the product.",
+                product=recurring_products[0].display_name,
+                order=self.display_name,
+            )
+        if self.plan_id and not recurring_products:
+            return self.env._(
+                "%(order)s has the recurring plan %(plan)s, but no subscription product. Add a product whose "
+                "Subscriptions box is ticked, or empty the Recurring Plan.",
+                order=self.display_name,
+                plan=self.plan_id.name,
+            )
+        return False
+
+    def _start_subscription(self):
+        """Begin the subscriptions of orders that were just confirmed."""
+        for order in self:
+            order._transition_subscription("confirm", order._prepare_subscription_start_values())
+
+    def _prepare_subscription_start_values(self):
+        """Return the dates with which a subscription begins.
+
+        :rtype: dict
+        """
+        self.ensure_one()
+        start_date = self.start_date or self.company_id._get_subscription_today()
+        return {
+            "start_date": start_date,
+            "anchor_date": self.anchor_date or start_date,
+            "next_invoice_date": start_date,
+        }
+
+    def _transition_subscription(self, event, values=None, message=None):
+        """Move subscriptions to the state that an event leads to: nothing else writes it.
+
+        The chatter shows the old and new state, with the message above them and the user as author.
+
+        :param str event: a key of :data:`TRANSITIONS`
+        :param dict values: other fields to write in the same breath
+        :param message: why, as a sentence for the chatter (str or Markup)
+        :raises UserError: if one of the subscriptions is in a state from which the event cannot come
+        """
+        targets = TRANSITIONS[event]
+        for order in self:
+            if order.subscription_state not in targets:
+                raise UserError(order._get_transition_error_message())
+        if message:
+            self._track_set_log_message(message)
+        keyed = self.with_context(subscription_transition=_TRANSITION)
+        for state, orders in keyed.grouped("subscription_state").items():
+            orders.write({**(values or {}), "subscription_state": targets[state]})
+
+    def _get_transition_error_message(self):
+        self.ensure_one()
+        if not self.plan_id:
+            return self.env._("%(order)s is not a subscription: it has no recurring plan.", order=self.display_name)
+        states = dict(self._fields["subscription_state"]._description_selection(self.env))
+        return self.env._(
+            "This is not possible while %(order)s has the subscription status %(state)s.",
+            order=self.display_name,
+            state=states.get(self.subscription_state, self.env._("none")),
+        )
+
+    def _get_quotation_state(self):
+        """Return the state of a subscription that is not confirmed."""
+        self.ensure_one()
+        if not self.plan_id:
+            return False
+        return "renewal" if self.subscription_id else "quotation"
+
+    def _has_mrr(self):
+        """Tell whether the subscription brings, or as a quotation would bring, revenue."""
+        self.ensure_one()
+        return self.subscription_state in ("quotation", "renewal", "progress")
+
+    def _get_due_domain(self, date_field):
+        """Return the domain of a date that has come, in the time zone of each order's company.
+
+        :param str date_field: name of a date field
+        :rtype: Domain
+        """
+        # All companies, whatever the user's: a scheduled action serves all of them.
+        companies = self.env["res.company"].sudo().search([])
+        return Domain.OR(
+            Domain("company_id", "in", company_ids.ids) & Domain(date_field, "<=", today)
+            for today, company_ids in companies.grouped(lambda company: company._get_subscription_today()).items()
+        )
+
+    @api.model
+    def _check_subscription_vals(self, vals):
+        if "subscription_state" in vals and self.env.context.get("subscription_transition") is not _TRANSITION:
+            raise UserError(
+                self.env._(
+                    "The subscription status is not set by hand. Use the buttons (Confirm, Close, Pause…), or the "
+                    "methods behind them."
+                )
+            )
+
+    def _check_plan_change(self, plan_id):
+        """Refuse to change the plan of a confirmed order: its periods count on it."""
+        for order in self:
+            if order.state == "sale" and order.plan_id.id != plan_id:
+                raise UserError(
+                    self.env._(
+                        "%(order)s is confirmed, so its recurring plan cannot be changed. Close it and make a new "
+                        "quotation with the other plan.",
+                        order=order.display_name,
+                    )
+                )

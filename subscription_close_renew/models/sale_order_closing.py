@@ -1,0 +1,336 @@
+from markupsafe import Markup
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+from odoo.tools import format_date
+
+from .sale_order import RUNNING_STATES
+
+CLOSE_WHEN = [
+    ("now", "Now"),
+    ("period_end", "At the end of the paid period"),
+    ("date", "On a date"),
+]
+
+
+class SaleOrder(models.Model):
+    _inherit = "sale.order"
+
+    end_date = fields.Date(
+        copy=False,
+        tracking=True,
+        index=False,
+        help="The subscription ends on this day: the day before is its last.",
+    )
+    close_reason_id = fields.Many2one(
+        comodel_name="sale.order.close.reason",
+        ondelete="restrict",
+        index="btree_not_null",
+        copy=False,
+        tracking=True,
+    )
+    close_requested_on = fields.Datetime(
+        copy=False,
+        readonly=True,
+        help="When the closing was asked for. It takes effect on the end date.",
+    )
+    closed_on = fields.Date(
+        copy=False,
+        readonly=True,
+        help="When the closing took effect.",
+    )
+    is_closing = fields.Boolean(
+        compute="_compute_is_closing",
+        search="_search_is_closing",
+        help="The subscription runs, and is planned to close on its end date.",
+    )
+
+    @api.depends("subscription_state", "close_requested_on")
+    def _compute_is_closing(self):
+        for order in self:
+            order.is_closing = bool(order.close_requested_on) and order.subscription_state in RUNNING_STATES
+
+    def _search_is_closing(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        closing = Domain("subscription_state", "in", RUNNING_STATES) & Domain("close_requested_on", "!=", False)
+        return closing if True in value else ~closing
+
+    def action_subscription_close(self):
+        """Open the pop-up that asks for a close reason, for one subscription or for several.
+
+        :return: a window action
+        :rtype: dict
+        :raises UserError: if none of the subscriptions can be closed
+        """
+        closable = self.filtered(lambda order: not order._get_close_refusal())
+        if not closable:
+            raise UserError(self._get_close_refusals())
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "subscription_close_renew.sale_subscription_close_wizard_action"
+        )
+        return action | {"context": {"default_order_ids": self.ids}}
+
+    def subscription_close(self, reason_id, when="now", date=None):
+        """Close subscriptions, all or none.
+
+        :param int reason_id: id of an active close reason (`sale.order.close.reason`)
+        :param str when: ``now``; ``period_end``, at the end of the period that is invoiced already; or ``date``
+        :param date: for ``date``: the day on which they end, today or later (date, or str as ``YYYY-MM-DD``)
+        :return: True
+        :raises AccessError: if the user may not change one of the orders
+        :raises UserError: if one of the subscriptions cannot be closed, or for an unusable reason, *when* or date
+        """
+        self.check_access("write")
+        reason = self._get_close_reason(reason_id)
+        refusals = self._get_close_refusals()
+        if refusals:
+            raise UserError(refusals)
+        for end_date, orders in self.grouped(lambda order: order._get_close_date(when, date)).items():
+            orders._plan_close(reason, end_date)
+        due = self.filtered(lambda order: order.end_date <= order.company_id._get_subscription_today())
+        due._close()
+        return True
+
+    def subscription_keep(self):
+        """Undo a close that has not come yet.
+
+        :return: True
+        :raises AccessError: if the user may not change one of the orders
+        :raises UserError: if one of the subscriptions is not about to close
+        """
+        self.check_access("write")
+        for order in self:
+            if not order.is_closing:
+                raise UserError(
+                    self.env._("%(order)s is not planned to close, so there is nothing to undo.", order=order.display_name)
+                )
+        self._track_set_log_message(self.env._("The planned close was undone: the subscription goes on."))
+        self.write(self._prepare_keep_values())
+        return True
+
+    def subscription_reopen(self):
+        """Bring closed subscriptions back to life (administrators of Sales).
+
+        What was invoiced before is used up first; the days between the close and the reopening are never invoiced.
+
+        :return: True
+        :raises UserError: if the user is no administrator, or one of the subscriptions is not closed
+        """
+        if not self.env.user.has_group("sales_team.group_sale_manager"):
+            raise UserError(self.env._("Only an administrator of Sales can reopen a closed subscription."))
+        self.check_access("write")
+        for order in self:
+            if order.state != "sale":
+                raise UserError(order._get_transition_error_message())
+            order._transition_subscription(
+                "reopen",
+                order._prepare_reopen_values(),
+                message=self.env._("The subscription was reopened."),
+            )
+        return True
+
+    def _get_close_reason(self, reason_id):
+        """Return a close reason that may be chosen.
+
+        :param int reason_id: id of a close reason
+        :rtype: sale.order.close.reason
+        :raises UserError: if there is no such reason, or it is archived
+        """
+        reason = self.env["sale.order.close.reason"].browse(reason_id).exists()
+        if not reason or not reason.active:
+            raise UserError(
+                self.env._("Choose a close reason from the list: the one given does not exist, or is archived.")
+            )
+        return reason
+
+    def _get_close_refusals(self):
+        """Return why these subscriptions cannot be closed, a sentence a line; empty if all can.
+
+        :rtype: str
+        """
+        if not self:
+            return self.env._("Select at least one subscription to close.")
+        return "\n".join(refusal for order in self if (refusal := order._get_close_refusal()))
+
+    def _get_close_refusal(self):
+        """Return why a subscription cannot be closed, or False if it can.
+
+        :rtype: str | bool
+        """
+        self.ensure_one()
+        values = {"order": self.display_name, "date": format_date(self.env, self.closed_on or self.end_date)}
+        if not self.plan_id:
+            return self.env._("%(order)s is not a subscription: it has no recurring plan.", **values)
+        if self.subscription_state == "churned":
+            return self.env._("%(order)s is closed already, since %(date)s.", **values)
+        if self.subscription_state == "renewed":
+            return self.env._("%(order)s was renewed: close the order that renews it instead.", **values)
+        if self.subscription_state not in RUNNING_STATES:
+            return self.env._("%(order)s has not started: cancel the quotation instead of closing it.", **values)
+        if self.is_closing:
+            return self.env._(
+                "%(order)s closes on %(date)s already: choose Keep Subscription first, if that is to change.", **values
+            )
+        return False
+
+    def _get_close_date(self, when, date=None):
+        """Return the day on which a subscription ends that is closed today.
+
+        :param str when: ``now``, ``period_end`` or ``date``
+        :param date: the day, for ``date`` (date or str)
+        :rtype: date
+        :raises UserError: if ``when`` is none of these, or the date is missing, not a date, or past
+        """
+        self.ensure_one()
+        today = self.company_id._get_subscription_today()
+        if when == "now":
+            return today
+        if when == "period_end":
+            return max(self._get_billed_until() or today, today)
+        if when != "date":
+            raise UserError(
+                self.env._("Choose when to close: now, at the end of the paid period (period_end), or on a date (date).")
+            )
+        try:
+            date = fields.Date.to_date(date)
+        except ValueError:
+            date = None
+        if not date:
+            raise UserError(self.env._("Enter the date on which %(order)s closes.", order=self.display_name))
+        if date < today:
+            raise UserError(
+                self.env._(
+                    "%(date)s is past. Choose today or a later date on which %(order)s closes.",
+                    date=format_date(self.env, date),
+                    order=self.display_name,
+                )
+            )
+        return date
+
+    def _plan_close(self, reason, end_date):
+        """Write down that the subscriptions close, why and when; they run until then."""
+        self._track_set_log_message(
+            self.env._("Close on %(date)s. Reason: %(reason)s", date=format_date(self.env, end_date), reason=reason.name)
+        )
+        self.write(self._prepare_close_request_values(reason, end_date))
+
+    def _prepare_close_request_values(self, reason, end_date):
+        """Return the values of a close that was asked for.
+
+        :rtype: dict
+        """
+        return {
+            "close_reason_id": reason.id,
+            "close_requested_on": fields.Datetime.now(),
+            "end_date": end_date,
+        }
+
+    def _close(self):
+        """Close subscriptions whose end has come: nothing is billed from here on."""
+        for (company, reason), orders in self.grouped(lambda order: (order.company_id, order.close_reason_id)).items():
+            orders._transition_subscription(
+                "close",
+                orders._prepare_close_values(company._get_subscription_today(), reason),
+                message=Markup("%s<br/>%s")
+                % (self.env._("Subscription closed."), self.env._("Reason: %(reason)s", reason=reason.name))
+            )
+
+    def _prepare_close_values(self, closed_on, reason):
+        """Return the values of a close that takes effect.
+
+        :param date closed_on: today, where the company is
+        :param reason: the close reason; empty when the term has simply run out
+        :rtype: dict
+        """
+        reason = reason or self.env["sale.order.close.reason"]._get_system_reason("end_of_term")
+        return {
+            "close_reason_id": reason.id,
+            "closed_on": closed_on,
+            "next_invoice_date": False,
+            "resume_date": False,
+        }
+
+    def _prepare_keep_values(self):
+        """Return the values that undo a planned close.
+
+        :rtype: dict
+        """
+        return {"close_reason_id": False, "close_requested_on": False, "end_date": False}
+
+    def _prepare_reopen_values(self):
+        """Return the values with which a closed subscription goes on.
+
+        :rtype: dict
+        """
+        self.ensure_one()
+        today = self.company_id._get_subscription_today()
+        next_date = self._get_next_unbilled_date()
+        # Reopened on the day of its close, a subscription goes on as if nothing had been.
+        if self.closed_on != today:
+            next_date = max(next_date, today)
+        return {**self._prepare_keep_values(), "closed_on": False, "next_invoice_date": next_date}
+
+    def _action_cancel(self):
+        self.filtered("plan_id")._check_cancel_subscription()
+        started = self.filtered(lambda order: order.state == "sale" and order.plan_id)
+        res = super()._action_cancel()
+        started._cancel_subscription()
+        return res
+
+    def _check_cancel_subscription(self):
+        """Refuse to cancel a subscription that was invoiced: its history would be lost.
+
+        :raises UserError: naming the first such order and what to do instead
+        """
+        for order in self.filtered(lambda order: order.state == "sale"):
+            if order.subscription_state == "renewed":
+                raise UserError(
+                    self.env._(
+                        "%(order)s was renewed and cannot be cancelled. Cancel the order that renews it first.",
+                        order=order.display_name,
+                    )
+                )
+            if "posted" not in order.invoice_ids.mapped("state"):
+                continue
+            if order.subscription_state == "churned":
+                raise UserError(
+                    self.env._(
+                        "%(order)s is closed and was invoiced, so it cannot be cancelled. Nothing more is invoiced for it.",
+                        order=order.display_name,
+                    )
+                )
+            raise UserError(
+                self.env._(
+                    "%(order)s runs and was invoiced, so it cannot be cancelled. Close it instead, with the button Close.",
+                    order=order.display_name,
+                )
+            )
+
+    def _cancel_subscription(self):
+        """Take a confirmed subscription that was never invoiced back to a quotation without dates."""
+        self._transition_subscription("cancel", self._prepare_cancel_values())
+
+    def _prepare_cancel_values(self):
+        """Return the values of a subscription that was cancelled before its first invoice.
+
+        :rtype: dict
+        """
+        return {
+            **self._prepare_keep_values(),
+            "start_date": False,
+            "anchor_date": False,
+            "next_invoice_date": False,
+            "closed_on": False,
+            "resume_date": False,
+        }
+
+    @api.model
+    def _cron_subscription_expiration(self):
+        """Carry out what was planned for today: closes and resumptions.
+
+        May run at any time and any number of times a day, before or after billing.
+        """
+        self._run_for_due("end_date", RUNNING_STATES, "_close")
+        self._run_for_due("resume_date", ("paused",), "_resume")

@@ -1,0 +1,51 @@
+from odoo import api, fields, models
+
+
+class SaleOrderLine(models.Model):
+    _inherit = "sale.order.line"
+
+    # The product's box is read when the line is made: ticking it later changes no running order.
+    is_recurring = fields.Boolean(
+        string="Recurring",
+        compute="_compute_is_recurring",
+        store=True,
+        precompute=True,
+        help="Invoiced every period. Other lines of a subscription are invoiced once.",
+    )
+
+    @api.depends("product_id", "order_id.plan_id")
+    def _compute_is_recurring(self):
+        subscription_lines = self.filtered("order_id.plan_id")
+        (self - subscription_lines).is_recurring = False
+        for line in subscription_lines:
+            line.is_recurring = line.product_id.recurring_invoice
+
+    @api.depends("order_id.plan_id")
+    def _compute_pricelist_item_id(self):
+        recurring = self.filtered("is_recurring")
+        super(SaleOrderLine, self - recurring)._compute_pricelist_item_id()
+        for line in recurring:
+            # Also without a pricelist: a recurring price may hold for all of them.
+            line.pricelist_item_id = line.order_id.pricelist_id._get_product_rule(
+                line.product_id, **line._get_pricelist_kwargs()
+            )
+
+    @api.depends("order_id.plan_id")
+    def _compute_price_unit(self):
+        return super()._compute_price_unit()
+
+    @api.depends("order_id.plan_id")
+    def _compute_discount(self):
+        return super()._compute_discount()
+
+    def _get_pricelist_kwargs(self):
+        kwargs = super()._get_pricelist_kwargs()
+        if self.is_recurring:
+            kwargs["subscription_plan"] = self.order_id.plan_id
+        return kwargs
+
+    def _prepare_invoice_line(self, **optional_values):
+        values = super()._prepare_invoice_line(**optional_values)
+        if self.is_recurring:
+            values["subscription_id"] = self.order_id.id
+        return values

@@ -1,0 +1,108 @@
+from odoo import fields, models
+from odoo.exceptions import UserError
+from odoo.tools import format_date
+
+
+class SaleOrder(models.Model):
+    _inherit = "sale.order"
+
+    resume_date = fields.Date(
+        copy=False,
+        tracking=True,
+        help="A paused subscription goes on by itself on this day. Leave empty to resume it by hand.",
+    )
+
+    def action_subscription_pause(self):
+        """Open the pop-up that asks until when to pause.
+
+        :return: a window action
+        :rtype: dict
+        :raises UserError: if one of the subscriptions is not in progress
+        """
+        self._check_pausable()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "subscription_close_renew.sale_subscription_pause_wizard_action"
+        )
+        return action | {"context": {"default_order_ids": self.ids}}
+
+    def subscription_pause(self, resume_date=None):
+        """Pause subscriptions: nothing is invoiced until they are resumed.
+
+        :param resume_date: the day on which they resume by themselves, after today (date, or str as ``YYYY-MM-DD``);
+            without one, they wait for :meth:`subscription_resume`
+        :return: True
+        :raises AccessError: if the user may not change one of the orders
+        :raises UserError: if one of the subscriptions is not in progress, or for an unusable date
+        """
+        self.check_access("write")
+        self._check_pausable()
+        resume_date = self._get_resume_date(resume_date)
+        message = self.env._("The subscription is paused.")
+        if resume_date:
+            message = self.env._(
+                "The subscription is paused and resumes on %(date)s.", date=format_date(self.env, resume_date)
+            )
+        self._transition_subscription("pause", {"resume_date": resume_date}, message=message)
+        return True
+
+    def subscription_resume(self):
+        """Resume paused subscriptions today.
+
+        What was invoiced before the pause is used up first; the paused days are never invoiced, and the later
+        invoice dates return to the anchor.
+
+        :return: True
+        :raises AccessError: if the user may not change one of the orders
+        :raises UserError: if one of the subscriptions is not paused
+        """
+        self.check_access("write")
+        self._resume()
+        return True
+
+    def _check_pausable(self):
+        for order in self:
+            if order.subscription_state != "progress":
+                raise UserError(order._get_transition_error_message())
+
+    def _get_resume_date(self, resume_date):
+        """Return the day on which paused subscriptions resume, or False for none.
+
+        :param resume_date: date, str or None
+        :raises UserError: if it is no date, not in the future, or not before the end of a subscription
+        """
+        if not resume_date:
+            return False
+        try:
+            resume_date = fields.Date.to_date(resume_date)
+        except ValueError:
+            raise UserError(self.env._("Enter the date on which the subscription resumes, or leave it empty.")) from None
+        for order in self:
+            if resume_date <= order.company_id._get_subscription_today():
+                raise UserError(
+                    self.env._("Choose a day after today on which %(order)s resumes.", order=order.display_name)
+                )
+            if order.end_date and resume_date >= order.end_date:
+                raise UserError(
+                    self.env._(
+                        "%(order)s ends on %(date)s: choose an earlier day to resume it.",
+                        order=order.display_name,
+                        date=format_date(self.env, order.end_date),
+                    )
+                )
+        return resume_date
+
+    def _resume(self):
+        for order in self:
+            order._transition_subscription(
+                "resume", order._prepare_resume_values(), message=self.env._("The subscription is resumed.")
+            )
+
+    def _prepare_resume_values(self):
+        """Return the values with which a paused subscription goes on.
+
+        :rtype: dict
+        """
+        self.ensure_one()
+        # Resumed late by a scheduled action that was down, the subscription resumed all the same on its day.
+        resumed_on = self.resume_date or self.company_id._get_subscription_today()
+        return {"resume_date": False, "next_invoice_date": max(self.next_invoice_date, resumed_on)}

@@ -1,0 +1,151 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+from ..tools import mrr, recurrence
+
+PERIOD_FIELDS = {"billing_period_value", "billing_period_unit"}
+
+
+class SaleSubscriptionPlan(models.Model):
+    _name = "sale.subscription.plan"
+    _description = "Recurring Plan"
+    _order = "sequence, id"
+    _check_company_auto = True
+
+    name = fields.Char(required=True, translate=True)
+    sequence = fields.Integer(default=10)
+    active = fields.Boolean(default=True)
+    company_id = fields.Many2one(
+        comodel_name="res.company",
+        index=True,
+        help="Leave empty to share the plan between all companies.",
+    )
+    billing_period_value = fields.Integer(
+        string="Billing Period",
+        required=True,
+        default=1,
+        help="A subscription is invoiced once in this period, at its beginning.",
+    )
+    billing_period_unit = fields.Selection(
+        selection=[("week", "Weeks"), ("month", "Months"), ("year", "Years")],
+        string="Billing Period Unit",
+        required=True,
+        default="month",
+    )
+    user_closable = fields.Boolean(
+        string="Closable",
+        help="Customers may close their subscription by themselves in the portal.",
+    )
+    user_closable_when = fields.Selection(
+        selection=[("now", "At once"), ("period_end", "At the end of the paid period")],
+        string="Closes",
+        required=True,
+        default="period_end",
+        help="When a subscription ends that its customer closes.",
+    )
+    user_renewable = fields.Boolean(
+        string="Renew",
+        help="Customers may renew their subscription by themselves in the portal.",
+    )
+    auto_close_days = fields.Integer(
+        string="Automatic Closing",
+        help="Days that an invoice may stay unpaid before its subscription closes by itself. 0 means never.",
+    )
+    invoice_mail_template_id = fields.Many2one(
+        comodel_name="mail.template",
+        string="Invoice Email Template",
+        domain="[('model', '=', 'account.move')]",
+        help="Sent to the customer with each invoice. Leave empty to send no mail.",
+    )
+    pricing_ids = fields.One2many(
+        comodel_name="product.pricelist.item",
+        inverse_name="plan_id",
+        string="Recurring Prices",
+        copy=True,
+    )
+    subscription_count = fields.Integer(compute="_compute_subscription_count")
+
+    _billing_period_value_positive = models.Constraint(
+        "CHECK (billing_period_value > 0)",
+        "The billing period of a recurring plan is at least one week, month or year.",
+    )
+    _auto_close_days_not_negative = models.Constraint(
+        "CHECK (auto_close_days >= 0)",
+        "Automatic closing counts days: enter 0 for never, or a positive number.",
+    )
+
+    def _compute_subscription_count(self):
+        counts = dict(self.env["sale.order"]._read_group(self._get_subscription_domain(), ["plan_id"], ["__count"]))
+        for plan in self:
+            plan.subscription_count = counts.get(plan, 0)
+
+    def write(self, vals):
+        if PERIOD_FIELDS & vals.keys():
+            self._check_period_change(vals)
+        return super().write(vals)
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_used(self):
+        # Every order counts, also those that the user may not see.
+        used = dict(self.env["sale.order"].sudo()._read_group([("plan_id", "in", self.ids)], ["plan_id"], ["__count"]))
+        for plan, count in used.items():
+            raise UserError(
+                self.env._(
+                    "The recurring plan %(plan)s is used by %(count)s orders and cannot be deleted. Archive it "
+                    "instead: its subscriptions go on, and no new one can choose it.",
+                    plan=plan.name,
+                    count=count,
+                )
+            )
+
+    def action_open_subscriptions(self):
+        """Open the subscriptions of this plan.
+
+        :return: a window action
+        :rtype: dict
+        """
+        self.ensure_one()
+        action = self.env["ir.actions.act_window"]._for_xml_id("subscription_close_renew.sale_subscription_action")
+        return action | {
+            "domain": self._get_subscription_domain(),
+            "context": {"default_plan_id": self.id, "subscription_quotation": True},
+        }
+
+    def _get_subscription_domain(self):
+        return [("plan_id", "in", self.ids), ("state", "=", "sale")]
+
+    def _check_period_change(self, vals):
+        """Refuse another period while subscriptions run: all their dates would move."""
+        changed = self.filtered(lambda plan: any(plan[name] != vals[name] for name in PERIOD_FIELDS & vals.keys()))
+        if not changed:
+            return
+        # Every order counts, also those that the user may not see.
+        running = self.env["sale.order"].sudo()._read_group(
+            [("plan_id", "in", changed.ids), ("subscription_state", "in", ("progress", "paused"))],
+            ["plan_id"],
+            ["__count"],
+        )
+        for plan, count in running:
+            raise UserError(
+                self.env._(
+                    "%(count)s subscriptions run on the recurring plan %(plan)s, and another billing period would "
+                    "move all their dates. Create a new plan instead.",
+                    plan=plan.name,
+                    count=count,
+                )
+            )
+
+    def _get_period_start(self, anchor, index):
+        """Return the first day of a period; see :func:`~..tools.recurrence.period_start`."""
+        self.ensure_one()
+        return recurrence.period_start(anchor, index, self.billing_period_value, self.billing_period_unit)
+
+    def _get_next_period_start(self, anchor, day):
+        """Return the first day of the period after a day's; see :func:`~..tools.recurrence.next_start`."""
+        self.ensure_one()
+        return recurrence.next_start(anchor, day, self.billing_period_value, self.billing_period_unit)
+
+    def _get_monthly_amount(self, amount):
+        """Return the monthly value of one period's price; see :func:`~..tools.mrr.monthly_amount`."""
+        self.ensure_one()
+        return mrr.monthly_amount(amount, self.billing_period_value, self.billing_period_unit)

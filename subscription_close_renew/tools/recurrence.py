@@ -1,0 +1,88 @@
+"""Dates of periods, counted from an anchor.
+
+Every date is computed from the anchor, never from the date before it, so that a short month does
+not shorten the months that follow:
+
+>>> [str(period_start(date(2027, 1, 31), n, 1, "month")) for n in range(4)]
+['2027-01-31', '2027-02-28', '2027-03-31', '2027-04-30']
+
+Periods are half-open: the end of one is the first day of the next.
+"""
+
+from datetime import date
+
+from dateutil.relativedelta import relativedelta
+
+UNITS = ("week", "month", "year")
+MONTHS_PER_UNIT = {"month": 1, "year": 12}
+
+
+def period_start(anchor, index, value, unit):
+    """Return the first day of a period.
+
+    :param date anchor: first day of period 0
+    :param int index: number of the period; negative ones lie before the anchor
+    :param int value: units per period, at least 1
+    :param str unit: ``week``, ``month`` or ``year``
+    :rtype: date
+    :raises ValueError: for another unit, or less than one unit
+
+    >>> period_start(date(2024, 2, 29), 1, 1, "year")
+    datetime.date(2025, 2, 28)
+    >>> period_start(date(2024, 2, 29), 4, 1, "year")
+    datetime.date(2028, 2, 29)
+    """
+    _check_interval(value, unit)
+    if unit == "week":
+        return anchor + relativedelta(weeks=index * value)
+    return anchor + relativedelta(months=index * value * MONTHS_PER_UNIT[unit])
+
+
+def period_index(anchor, day, value, unit):
+    """Return the number of the period that a day lies in.
+
+    :param date anchor: first day of period 0
+    :param date day: any day, also before the anchor
+    :param int value: units per period, at least 1
+    :param str unit: ``week``, ``month`` or ``year``
+    :rtype: int
+    :raises ValueError: for another unit, or less than one unit
+
+    >>> period_index(date(2027, 1, 31), date(2027, 2, 27), 1, "month")
+    0
+    >>> period_index(date(2027, 1, 31), date(2027, 2, 28), 1, "month")
+    1
+    """
+    _check_interval(value, unit)
+    if unit == "week":
+        return (day - anchor).days // (7 * value)
+    months = (day.year - anchor.year) * 12 + day.month - anchor.month
+    index = months // (value * MONTHS_PER_UNIT[unit])
+    # Counting whole months ignores the day of the month: at most one period too many.
+    return index if period_start(anchor, index, value, unit) <= day else index - 1
+
+
+def next_start(anchor, day, value, unit):
+    """Return the first day of the period after the one that a day lies in.
+
+    This is the end of a period that begins on ``day``, be it a regular one or what is left of one
+    after an interruption: the dates return to the anchor.
+
+    :param date anchor: first day of period 0
+    :param date day: any day
+    :param int value: units per period, at least 1
+    :param str unit: ``week``, ``month`` or ``year``
+    :rtype: date
+    :raises ValueError: for another unit, or less than one unit
+
+    >>> next_start(date(2027, 1, 31), date(2027, 3, 10), 1, "month")
+    datetime.date(2027, 3, 31)
+    """
+    return period_start(anchor, period_index(anchor, day, value, unit) + 1, value, unit)
+
+
+def _check_interval(value, unit):
+    if unit not in UNITS:
+        raise ValueError(f"A period is counted in {', '.join(UNITS)}, not in {unit!r}.")
+    if value < 1:
+        raise ValueError(f"A period has at least one {unit}, not {value}.")

@@ -1,0 +1,1 @@
+from . import sale_subscription_close_wizard, sale_subscription_pause_wizard
