@@ -5,6 +5,7 @@ import functools
 from pathlib import Path
 
 from . import cache
+from .say import Stop
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDON = "subscription_close_renew"
@@ -18,7 +19,11 @@ EXTRA_MODULES = ("sale_management",)
 @functools.cache
 def manifest() -> dict:
     """The addon's manifest."""
-    return ast.literal_eval((ADDON_PATH / "__manifest__.py").read_text(encoding="utf-8"))
+    path = ADDON_PATH / "__manifest__.py"
+    try:
+        return ast.literal_eval(path.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise Stop(f"The manifest {path} cannot be read: {error}.") from None
 
 
 def base_modules() -> list[str]:
