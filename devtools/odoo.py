@@ -47,19 +47,14 @@ class Odoo:
         chosen = subcommand.split() if subcommand else ["server"]
         return [self.environment.python, "-m", "odoo", *chosen, "-c", self.config, *arguments]
 
-    def install(self, database: str, modules: list[str], *, flag: str = "-i", level: str = "warn") -> str:
-        """Install modules with demonstration data (or update them, with `flag="-u"`); the log."""
-        command = self.command(
-            "-d",
-            database,
-            flag,
-            ",".join(modules),
-            "--with-demo",
-            "--stop-after-init",
-            "--no-http",
-            f"--log-level={level}",
-        )
-        return self.finish(command, f"Installing {', '.join(modules)}", f"{flag[1:]}-{database}")
+    def install(
+        self, database: str, modules: list[str], *, update: bool = False, demo: bool = True, level: str = "warn"
+    ) -> str:
+        """Install or update modules; the log."""
+        arguments = ["-d", database, "-u" if update else "-i", ",".join(modules), *(["--with-demo"] if demo else [])]
+        command = self.command(*arguments, "--stop-after-init", "--no-http", f"--log-level={level}")
+        what, log = ("Updating", "update") if update else ("Installing", "install")
+        return self.finish(command, f"{what} {', '.join(modules)}", f"{log}-{database}")
 
     def uninstall(self, database: str, modules: list[str]) -> str:
         """Uninstall modules; the log."""

@@ -89,7 +89,7 @@ def upgrade(place: Workspace, name: str) -> None:
     """Bring the addon in a database up to its files."""
     digest = project.addon_digest()
     with say.step("Upgrading the addon in the database"):
-        place.odoo.install(name, [project.ADDON], flag="-u")
+        place.odoo.install(name, [project.ADDON], update=True)
     _remember(place, name, addon=digest)
 
 
