@@ -108,7 +108,8 @@ class SaleOrder(models.Model):
             if order.state != "sale":
                 order.subscription_state = order._get_quotation_state()
             else:
-                order.subscription_state = order.subscription_state
+                # In a form, the record being edited does not know its state: the one it comes from does.
+                order.subscription_state = order._origin.subscription_state
 
     @api.depends(
         "order_line.is_recurring",
