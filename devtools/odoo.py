@@ -47,11 +47,9 @@ class Odoo:
         chosen = subcommand.split() if subcommand else ["server"]
         return [self.environment.python, "-m", "odoo", *chosen, "-c", self.config, *arguments]
 
-    def install(
-        self, database: str, modules: list[str], *, update: bool = False, demo: bool = True, level: str = "warn"
-    ) -> str:
+    def install(self, database: str, modules: list[str], *, update: bool = False, level: str = "warn") -> str:
         """Install or update modules; the log."""
-        arguments = ["-d", database, "-u" if update else "-i", ",".join(modules), *(["--with-demo"] if demo else [])]
+        arguments = ["-d", database, "-u" if update else "-i", ",".join(modules), "--with-demo"]
         command = self.command(*arguments, "--stop-after-init", "--no-http", f"--log-level={level}")
         what, log = ("Updating", "update") if update else ("Installing", "install")
         return self.finish(command, f"{what} {', '.join(modules)}", f"{log}-{database}")
