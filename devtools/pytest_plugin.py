@@ -46,6 +46,16 @@ def pytest_runtest_call(item):
         outcome.force_exception(pytest.fail.Exception(f"The test passed but logged errors:\n{text}", pytrace=False))
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    # Odoo skips a tour whose browser does not start: without this, none would run and nothing would fail.
+    if report.skipped and "chrome" in str(report.longrepr).lower():
+        report.outcome = "failed"
+        report.longrepr = f"The browser did not start: {report.longrepr[-1]}"
+
+
 def pytest_terminal_summary(terminalreporter):
     target = os.environ.get("DEVTOOLS_COUNTS")
     if target:
