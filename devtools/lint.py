@@ -16,7 +16,8 @@ _PYLINT = (
     # It is no module of the OCA's, and the repository's README is the addon's.
     "--disable=manifest-required-author,missing-readme",
 )
-_PYTHON = ("devtools", "testing", "benchmarks", project.ADDON, "dev")
+_FOLDERS = ("devtools", "testing", "benchmarks", project.ADDON)
+_PYTHON = (*_FOLDERS, "dev")
 
 
 def check(environment: Environment, fix: bool = False) -> list:
@@ -83,8 +84,7 @@ def xml_problems(path: Path, fix: bool = False) -> list[str]:
 
 
 def _files(pattern: str) -> list[Path]:
-    """The repository's files of a kind, those that git does not know yet included."""
-    listed = process.output(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", pattern], "git", cwd=project.ROOT
-    )
-    return [Path(line) for line in sorted(set(listed.splitlines())) if (project.ROOT / line).exists()]
+    """The repository's files of a kind, relative to its root."""
+    folders = [project.ROOT / name for name in _FOLDERS]
+    found = [*project.ROOT.glob(pattern), *(path for folder in folders for path in folder.rglob(pattern))]
+    return sorted(path.relative_to(project.ROOT) for path in found if "node_modules" not in path.parts)
