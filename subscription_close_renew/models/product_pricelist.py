@@ -23,7 +23,9 @@ class ProductPricelist(models.Model):
         domain = Domain(super()._get_applicable_rules_domain(products, date, **kwargs))
         if not subscription_plan:
             return list(domain & Domain("plan_id", "=", False))
-        all_pricelists = Domain(super(ProductPricelist, self.browse())._get_applicable_rules_domain(products, date, **kwargs))
+        all_pricelists = Domain(
+            super(ProductPricelist, self.browse())._get_applicable_rules_domain(products, date, **kwargs)
+        )
         plan_rules = Domain("plan_id", "=", subscription_plan.id) & (domain | all_pricelists)
         ordinary_rules = domain & Domain("plan_id", "=", False) if self else Domain.FALSE
         return list(plan_rules | ordinary_rules)

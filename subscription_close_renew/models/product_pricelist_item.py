@@ -15,21 +15,21 @@ class ProductPricelistItem(models.Model):
 
     @api.depends("plan_id.company_id")
     def _compute_company_id(self):
-        super()._compute_company_id()
+        res = super()._compute_company_id()
         for item in self.filtered(lambda item: item.plan_id and not item.company_id):
             item.company_id = item.plan_id.company_id
+        return res
 
     @api.depends("plan_id")
     def _compute_is_pricelist_required(self):
-        super()._compute_is_pricelist_required()
+        res = super()._compute_is_pricelist_required()
         # A recurring price may hold for all pricelists.
         self.filtered("plan_id").is_pricelist_required = False
+        return res
 
     def _compute_price(self, product, quantity, uom, date, currency=None, **kwargs):
         """Convert a fixed recurring price that holds for all pricelists into the currency asked for."""
         price = super()._compute_price(product, quantity, uom, date, currency=currency, **kwargs)
         if currency and self.plan_id and not self.pricelist_id and self.compute_price == "fixed":
-            price = self.currency_id._convert(
-                price, currency, self.company_id or self.env.company, date, round=False
-            )
+            price = self.currency_id._convert(price, currency, self.company_id or self.env.company, date, round=False)
         return price

@@ -74,7 +74,6 @@ class SaleOrder(models.Model):
         string="Billed Periods",
     )
     recurring_total = fields.Monetary(
-        string="Recurring Total",
         compute="_compute_recurring_amounts",
         store=True,
         help="Price of one period, without taxes.",
@@ -251,8 +250,8 @@ class SaleOrder(models.Model):
         :param str date_field: name of a date field
         :rtype: Domain
         """
-        # All companies, whatever the user's: a scheduled action serves all of them.
-        companies = self.env["res.company"].sudo().search([])
+        # A scheduled action serves all companies, whatever the user's; subscriptions of an archived one rest.
+        companies = self.env["res.company"].sudo().search([("active", "=", True)])
         return Domain.OR(
             Domain("company_id", "in", company_ids.ids) & Domain(date_field, "<=", today)
             for today, company_ids in companies.grouped(lambda company: company._get_subscription_today()).items()

@@ -63,8 +63,10 @@ class SaleOrderCloseReason(models.Model):
                 )
             )
         # Every order counts, also those that the user may not see.
-        used = self.env["sale.order"].sudo()._read_group(
-            [("close_reason_id", "in", self.ids)], ["close_reason_id"], ["__count"]
+        used = (
+            self.env["sale.order"]
+            .sudo()
+            ._read_group([("close_reason_id", "in", self.ids)], ["close_reason_id"], ["__count"])
         )
         for reason, count in used:
             raise UserError(

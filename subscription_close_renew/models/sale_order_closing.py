@@ -104,7 +104,9 @@ class SaleOrder(models.Model):
         for order in self:
             if not order.is_closing:
                 raise UserError(
-                    self.env._("%(order)s is not planned to close, so there is nothing to undo.", order=order.display_name)
+                    self.env._(
+                        "%(order)s is not planned to close, so there is nothing to undo.", order=order.display_name
+                    )
                 )
         self._track_set_log_message(self.env._("The planned close was undone: the subscription goes on."))
         self.write(self._prepare_keep_values())
@@ -138,8 +140,11 @@ class SaleOrder(models.Model):
         :rtype: sale.order.close.reason
         :raises UserError: if there is no such reason, or it is archived
         """
-        reason = self.env["sale.order.close.reason"].browse(reason_id).exists()
-        if not reason or not reason.active:
+        reason = self.env["sale.order.close.reason"]
+        # External callers send anything, and ids beyond the database's integers do not even reach it.
+        if isinstance(reason_id, int) and 0 < reason_id < 2**31:
+            reason = reason.browse(reason_id).exists().filtered("active")
+        if not reason:
             raise UserError(
                 self.env._("Choose a close reason from the list: the one given does not exist, or is archived.")
             )
@@ -191,11 +196,13 @@ class SaleOrder(models.Model):
             return max(self._get_billed_until() or today, today)
         if when != "date":
             raise UserError(
-                self.env._("Choose when to close: now, at the end of the paid period (period_end), or on a date (date).")
+                self.env._(
+                    "Choose when to close: now, at the end of the paid period (period_end), or on a date (date)."
+                )
             )
         try:
             date = fields.Date.to_date(date)
-        except ValueError:
+        except (TypeError, ValueError):
             date = None
         if not date:
             raise UserError(self.env._("Enter the date on which %(order)s closes.", order=self.display_name))
@@ -212,7 +219,9 @@ class SaleOrder(models.Model):
     def _plan_close(self, reason, end_date):
         """Write down that the subscriptions close, why and when; they run until then."""
         self._track_set_log_message(
-            self.env._("Close on %(date)s. Reason: %(reason)s", date=format_date(self.env, end_date), reason=reason.name)
+            self.env._(
+                "Close on %(date)s. Reason: %(reason)s", date=format_date(self.env, end_date), reason=reason.name
+            )
         )
         self.write(self._prepare_close_request_values(reason, end_date))
 
@@ -234,7 +243,7 @@ class SaleOrder(models.Model):
                 "close",
                 orders._prepare_close_values(company._get_subscription_today(), reason),
                 message=Markup("%s<br/>%s")
-                % (self.env._("Subscription closed."), self.env._("Reason: %(reason)s", reason=reason.name))
+                % (self.env._("Subscription closed."), self.env._("Reason: %(reason)s", reason=reason.name)),
             )
 
     def _prepare_close_values(self, closed_on, reason):

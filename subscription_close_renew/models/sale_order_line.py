@@ -23,12 +23,13 @@ class SaleOrderLine(models.Model):
     @api.depends("order_id.plan_id")
     def _compute_pricelist_item_id(self):
         recurring = self.filtered("is_recurring")
-        super(SaleOrderLine, self - recurring)._compute_pricelist_item_id()
+        res = super(SaleOrderLine, self - recurring)._compute_pricelist_item_id()
         for line in recurring:
             # Also without a pricelist: a recurring price may hold for all of them.
             line.pricelist_item_id = line.order_id.pricelist_id._get_product_rule(
                 line.product_id, **line._get_pricelist_kwargs()
             )
+        return res
 
     @api.depends("order_id.plan_id")
     def _compute_price_unit(self):

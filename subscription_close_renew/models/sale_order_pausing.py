@@ -74,8 +74,10 @@ class SaleOrder(models.Model):
             return False
         try:
             resume_date = fields.Date.to_date(resume_date)
-        except ValueError:
-            raise UserError(self.env._("Enter the date on which the subscription resumes, or leave it empty.")) from None
+        except (TypeError, ValueError):
+            raise UserError(
+                self.env._("Enter the date on which the subscription resumes, or leave it empty.")
+            ) from None
         for order in self:
             if resume_date <= order.company_id._get_subscription_today():
                 raise UserError(
@@ -103,6 +105,7 @@ class SaleOrder(models.Model):
         :rtype: dict
         """
         self.ensure_one()
-        # Resumed late by a scheduled action that was down, the subscription resumed all the same on its day.
-        resumed_on = self.resume_date or self.company_id._get_subscription_today()
+        # A scheduled action that was down resumes the subscription late, but as of its day.
+        today = self.company_id._get_subscription_today()
+        resumed_on = min(self.resume_date or today, today)
         return {"resume_date": False, "next_invoice_date": max(self.next_invoice_date, resumed_on)}

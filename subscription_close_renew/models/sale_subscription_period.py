@@ -15,7 +15,9 @@ class SaleSubscriptionPeriod(models.Model):
     )
     company_id = fields.Many2one(related="order_id.company_id", store=True, index=True)
     date_start = fields.Date(string="From", required=True, help="First day of the period.")
-    date_end = fields.Date(string="Until", required=True, help="First day of the next period: the day before is the last of this one.")
+    date_end = fields.Date(
+        string="Until", required=True, help="First day of the next period: the day before is the last of this one."
+    )
     state = fields.Selection(
         selection=[("invoiced", "Invoiced"), ("cancelled", "Cancelled")],
         required=True,

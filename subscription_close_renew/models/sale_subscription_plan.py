@@ -28,7 +28,6 @@ class SaleSubscriptionPlan(models.Model):
     )
     billing_period_unit = fields.Selection(
         selection=[("week", "Weeks"), ("month", "Months"), ("year", "Years")],
-        string="Billing Period Unit",
         required=True,
         default="month",
     )
@@ -120,10 +119,14 @@ class SaleSubscriptionPlan(models.Model):
         if not changed:
             return
         # Every order counts, also those that the user may not see.
-        running = self.env["sale.order"].sudo()._read_group(
-            [("plan_id", "in", changed.ids), ("subscription_state", "in", ("progress", "paused"))],
-            ["plan_id"],
-            ["__count"],
+        running = (
+            self.env["sale.order"]
+            .sudo()
+            ._read_group(
+                [("plan_id", "in", changed.ids), ("subscription_state", "in", ("progress", "paused"))],
+                ["plan_id"],
+                ["__count"],
+            )
         )
         for plan, count in running:
             raise UserError(

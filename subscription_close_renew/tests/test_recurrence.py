@@ -8,7 +8,14 @@ from odoo.tests import BaseCase, tagged
 from ..tools import recurrence
 from ..tools.recurrence import next_start, period_index, period_start
 
-INTERVALS = [("week", 1), ("week", 2), ("week", 52), *(("month", n) for n in (1, 2, 3, 6, 12, 18)), ("year", 1), ("year", 3)]
+INTERVALS = [
+    ("week", 1),
+    ("week", 2),
+    ("week", 52),
+    *(("month", n) for n in (1, 2, 3, 6, 12, 18)),
+    ("year", 1),
+    ("year", 3),
+]
 # 28 to 31 of each month, in ordinary years, leap years and around 2100, which is none.
 ANCHORS = [
     date(year, month, day)

@@ -9,8 +9,6 @@ not shorten the months that follow:
 Periods are half-open: the end of one is the first day of the next.
 """
 
-from datetime import date
-
 from dateutil.relativedelta import relativedelta
 
 UNITS = ("week", "month", "year")

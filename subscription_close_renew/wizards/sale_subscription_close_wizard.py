@@ -16,7 +16,6 @@ class SaleSubscriptionCloseWizard(models.TransientModel):
     )
     reason_id = fields.Many2one(
         comodel_name="sale.order.close.reason",
-        string="Reason",
         required=True,
         context={"default_visible_in_portal": False},
         help="Why the subscription ends. An administrator may type in a new reason, which customers do not see.",

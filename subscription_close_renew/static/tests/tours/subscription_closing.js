@@ -58,7 +58,8 @@ registry.category("web_tour.tours").add("subscription_close_with_new_reason", {
         },
         {
             content: "Create it",
-            trigger: '.o-autocomplete--dropdown-item.o_m2o_dropdown_option_create:contains("Moved to the sea")',
+            trigger:
+                '.o-autocomplete--dropdown-item.o_m2o_dropdown_option_create:contains("Moved to the sea")',
             run: "click",
         },
         ...submitPopUp(),
@@ -73,7 +74,8 @@ registry.category("web_tour.tours").add("subscription_plan_close_and_keep", {
         ...pickIn("reason_id", "Tour Reason"),
         {
             content: "Not now, but when the paid period is over",
-            trigger: '.modal .o_field_widget[name=when] label:contains("At the end of the paid period")',
+            trigger:
+                '.modal .o_field_widget[name=when] label:contains("At the end of the paid period")',
             run: "click",
         },
         {
@@ -84,7 +86,8 @@ registry.category("web_tour.tours").add("subscription_plan_close_and_keep", {
         ...seeState("In Progress"),
         {
             content: "A banner says that it closes, and why",
-            trigger: '.o_form_view .alert:contains("This subscription closes on"):contains("Tour Reason")',
+            trigger:
+                '.o_form_view .alert:contains("This subscription closes on"):contains("Tour Reason")',
         },
         ...pressButton("subscription_keep", "Keep Subscription"),
         {
@@ -116,7 +119,8 @@ registry.category("web_tour.tours").add("subscription_close_from_list", {
         ...submitPopUp(),
         {
             content: "None is in progress any more",
-            trigger: ".o_list_view:not(:has(.o_data_row)), .o_view_nocontent, .o_list_view .o_view_sample_data",
+            trigger:
+                ".o_list_view:not(:has(.o_data_row)), .o_view_nocontent, .o_list_view .o_view_sample_data",
         },
     ],
 });

@@ -1,0 +1,1 @@
+from . import common, test_mrr, test_pricing, test_recurrence, test_sale_order, test_tours

@@ -1,0 +1,315 @@
+"""A vocabulary for tests about subscriptions, also for addons that extend this one.
+
+A test reads as a story: it is 31 January 2027, noon, and ::
+
+    order = self.subscription()  # confirmed today, one coffee a month
+    self.invoice(order)  # January is invoiced
+    order.subscription_close(self.reason.id, when="period_end")
+    self.expire(until="2027-02-28")  # the scheduled action runs on 28 February
+    self.assertEqual(order.subscription_state, "churned")
+
+Records come with the rights of the person who would handle them: an order with those of its salesperson, an invoice
+with those of the accountant. `self.env` itself has all rights, and serves to prepare things.
+"""
+
+from contextlib import contextmanager
+
+from odoo import api, fields
+from odoo.exceptions import UserError
+from odoo.fields import Command
+from odoo.tests import TransactionCase, freeze_time, new_test_user
+from odoo.tools import html2plaintext
+
+
+@freeze_time("2027-01-31 12:00:00")
+class SubscriptionCommon(TransactionCase):
+    """A company of its own, in UTC, with plans, products, close reasons, a customer and five kinds of users.
+
+    Class attributes:
+
+    * ``company``: where all of this takes place; demo data and other companies stay out of it
+    * ``weekly``, ``monthly``, ``yearly``: recurring plans
+    * ``recurring_product`` (100.0 a period), ``one_time_product`` (30.0)
+    * ``reason`` (shown in the portal), ``hidden_reason``, ``archived_reason``
+    * ``customer``: partner of ``portal_user``
+    * ``salesperson`` and ``other_salesperson`` (own documents), ``sales_lead`` (all documents), ``administrator`` (of
+      Sales), ``accountant`` (no rights in Sales)
+    """
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        # Passwords are no part of this, and their mails would be.
+        cls.env = cls.env(context={**cls.env.context, "no_reset_password": True})
+        cls.company = cls.make_company("Subscription Company")
+        cls.env = api.Environment(cls.cr, cls.env.uid, {**cls.env.context, "allowed_company_ids": cls.company.ids})
+        cls.company = cls.company.with_env(cls.env)
+        cls._make_users()
+        cls._make_catalogue()
+
+    @classmethod
+    def _make_users(cls):
+        cls.salesperson = cls.make_user("salesperson", "sales_team.group_sale_salesman")
+        cls.other_salesperson = cls.make_user("other_salesperson", "sales_team.group_sale_salesman")
+        cls.sales_lead = cls.make_user("sales_lead", "sales_team.group_sale_salesman_all_leads")
+        cls.administrator = cls.make_user("administrator", "sales_team.group_sale_manager")
+        cls.accountant = cls.make_user("accountant", "account.group_account_invoice")
+        cls.portal_user = cls.make_user("customer", "base.group_portal")
+        cls.customer = cls.portal_user.partner_id
+
+    @classmethod
+    def _make_catalogue(cls):
+        cls.weekly, cls.monthly, cls.yearly = cls.env["sale.subscription.plan"].create(
+            [{"name": f"Every {unit}", "billing_period_unit": unit} for unit in ("week", "month", "year")]
+        )
+        cls.recurring_product, cls.one_time_product = cls.env["product.product"].create(
+            [
+                {
+                    "name": "Coffee Service",
+                    "type": "service",
+                    "invoice_policy": "order",
+                    "recurring_invoice": True,
+                    "list_price": 100.0,
+                    "taxes_id": False,
+                },
+                {
+                    "name": "Installation",
+                    "type": "service",
+                    "invoice_policy": "order",
+                    "list_price": 30.0,
+                    "taxes_id": False,
+                },
+            ]
+        )
+        cls.reason, cls.hidden_reason, cls.archived_reason = cls.env["sale.order.close.reason"].create(
+            [
+                {"name": "Moves abroad"},
+                {"name": "Never paid anything", "visible_in_portal": False},
+                {"name": "Of another time", "active": False},
+            ]
+        )
+
+    @classmethod
+    def make_company(cls, name, tz="UTC"):
+        """Return a new company that can post invoices, without a chart of accounts to load.
+
+        :param str name: name of the company
+        :param str tz: time zone of the company's contact, which its dates follow
+        :rtype: res.company
+        """
+        company = cls.env["res.company"].create({"name": name, "currency_id": cls.env.ref("base.USD").id})
+        company.currency_id.active = True
+        company.partner_id.tz = tz
+        env = cls.env(context={**cls.env.context, "allowed_company_ids": company.ids})
+        receivable, income = env["account.account"].create(
+            [
+                {"code": "121000", "name": "Receivable", "account_type": "asset_receivable", "reconcile": True},
+                {"code": "400000", "name": "Income", "account_type": "income"},
+            ]
+        )
+        env["account.journal"].create(
+            {"name": "Sales", "code": "INV", "type": "sale", "default_account_id": income.id, "company_id": company.id}
+        )
+        env["ir.default"].set("res.partner", "property_account_receivable_id", receivable.id, company_id=company.id)
+        return company
+
+    @classmethod
+    def make_user(cls, name, groups, companies=None):
+        """Return a new user.
+
+        :param str name: becomes the login (``subscription_<name>``) and part of the mail address
+        :param str groups: external ids of groups, separated by commas
+        :param companies: the user's companies, the first being the main one; without it, the company of the test
+        :rtype: res.users
+        """
+        companies = companies or cls.company
+        return new_test_user(
+            cls.env,
+            login=f"subscription_{name}",
+            name=name.replace("_", " ").title(),
+            email=f"{name}@subscription.example.com",
+            groups=groups,
+            company_id=companies[0].id,
+            company_ids=[Command.set(companies.ids)],
+        )
+
+    # What people do
+
+    def line(self, product=None, quantity=1, **values):
+        """Return the command that adds a line to an order.
+
+        :param product: the recurring product, if not given
+        :param float quantity: how many
+        """
+        product = product or self.recurring_product
+        return Command.create({"product_id": product.id, "product_uom_qty": quantity, **values})
+
+    def quotation(self, plan=None, start=None, lines=None, user=None, company=None, **values):
+        """Return a quotation with a recurring plan, with the rights of its salesperson.
+
+        :param plan: recurring plan (monthly, if not given), or False for an ordinary quotation
+        :param str start: first day, ``YYYY-MM-DD``; without one, the day of the confirmation
+        :param list lines: commands as from :meth:`line`; without them, one recurring product
+        :param user: the salesperson who makes it (``salesperson``, if not given)
+        :param company: where it is made (the company of the test, if not given)
+        :param dict values: other fields of the order
+        :rtype: sale.order
+        """
+        user = user or self.salesperson
+        orders = self.env["sale.order"].with_user(user)
+        if company:
+            orders = orders.with_context(allowed_company_ids=company.ids)
+        return orders.create(
+            {
+                "partner_id": self.customer.id,
+                "plan_id": self.monthly.id if plan is None else plan and plan.id,
+                "start_date": start,
+                "user_id": user.id,
+                "order_line": [self.line()] if lines is None else lines,
+                **values,
+            }
+        )
+
+    def subscription(self, **values):
+        """Return a subscription in progress, with the rights of its salesperson.
+
+        :param dict values: what :meth:`quotation` takes
+        :rtype: sale.order
+        """
+        order = self.quotation(**values)
+        order.action_confirm()
+        self.flush_chatter()
+        return order
+
+    def invoice(self, order, post=True):
+        """Return an invoice of the next period of a subscription, with the rights of the accountant.
+
+        Its one-time lines are invoiced along with the first period.
+
+        :param order: a subscription that runs
+        :param bool post: whether to post the invoice
+        :rtype: account.move
+        """
+        order = order.with_user(self.accountant)
+        values = order._prepare_invoice()
+        values["invoice_line_ids"] = [
+            Command.create(line._prepare_invoice_line(quantity=line.product_uom_qty))
+            for line in order.order_line
+            if line.is_recurring or line.qty_to_invoice
+        ]
+        invoice = order.env["account.move"].create(values)
+        if post:
+            invoice.action_post()
+        self.flush_chatter()
+        return invoice
+
+    def paused_subscription(self, resume_date=None, **values):
+        """Return a subscription that was paused at once; see :meth:`subscription`.
+
+        :param str resume_date: the day on which it resumes by itself
+        :rtype: sale.order
+        """
+        order = self.subscription(**values)
+        order.subscription_pause(resume_date)
+        self.flush_chatter()
+        return order
+
+    def churned_subscription(self, invoiced=False, **values):
+        """Return a subscription that was closed at once; see :meth:`subscription`.
+
+        :param bool invoiced: whether its first period was invoiced before
+        :rtype: sale.order
+        """
+        order = self.subscription(**values)
+        if invoiced:
+            self.invoice(order)
+        order.subscription_close(self.reason.id)
+        self.flush_chatter()
+        return order
+
+    # What time does
+
+    def on(self, moment):
+        """Return the context in which it is another time (UTC).
+
+        :param str moment: ``YYYY-MM-DD``, which means noon, or ``YYYY-MM-DD HH:MM``
+        """
+        return freeze_time(moment if " " in moment else f"{moment} 12:00:00")
+
+    def expire(self, until="2027-03-01"):
+        """Run the scheduled action that carries out what was planned, as the scheduler does.
+
+        :param str until: when it runs, as for :meth:`on`
+        """
+        with self.on(until):
+            self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_expiration")
+
+    def run_scheduled_action(self, xml_id):
+        """Run a scheduled action in the way of the scheduler: other cursor, commits, several passes.
+
+        :param str xml_id: external id of an `ir.cron`
+        """
+        self.flush_chatter()
+        if type(self)._registry_patched:  # as in an HttpCase, always
+            self.env.ref(xml_id).method_direct_trigger()
+        else:
+            with self.enter_registry_test_mode():
+                self.env.ref(xml_id).method_direct_trigger()
+        self.env.invalidate_all()
+
+    # What the chatter says
+
+    def flush_chatter(self):
+        """Let the chatter note what changed until now, as at the end of a transaction."""
+        self.env.flush_all()
+        self.cr.flush()
+
+    def last_message(self, order):
+        """Return the latest message in the chatter of an order, for everybody to read.
+
+        :rtype: mail.message
+        """
+        self.flush_chatter()
+        return order.sudo().message_ids.sorted("id")[-1:]
+
+    def chatter(self, order):
+        """Return the text of all messages of an order, the oldest first, a message a line or more.
+
+        :rtype: str
+        """
+        self.flush_chatter()
+        return "\n".join(html2plaintext(message.body) for message in order.sudo().message_ids.sorted("id"))
+
+    def changes(self, message):
+        """Return what a message of the chatter says about changed fields.
+
+        :param message: `mail.message`
+        :return: ``{name of field: (old, new)}``, as shown to people; dates as ``YYYY-MM-DD``
+        :rtype: dict
+        """
+        changes = {}
+        for value in message.sudo().tracking_value_ids:
+            kind = "datetime" if value.field_id.ttype in ("date", "datetime") else "char"
+            shown = [value[f"{age}_value_{kind}"] for age in ("old", "new")]
+            if value.field_id.ttype == "date":
+                shown = [day and fields.Date.to_string(day) for day in shown]
+            changes[value.field_id.name] = tuple(shown)
+        return changes
+
+    # What must hold
+
+    @contextmanager
+    def assertRefused(self, words):
+        """Check that a refusal tells the user why, with these words (a regular expression).
+
+        Nothing is rolled back: what was written before the refusal can be seen, which a test may check.
+        """
+        with self.assertRaisesRegex(UserError, words):
+            yield
+
+    def assertDates(self, order, **dates):
+        """Check date fields of an order.
+
+        :param dict dates: ``YYYY-MM-DD`` or False by field name
+        """
+        self.assertEqual({name: order[name] and fields.Date.to_string(order[name]) for name in dates}, dates)
