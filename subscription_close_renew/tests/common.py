@@ -159,7 +159,7 @@ class SubscriptionCommon(TransactionCase):
         orders = self.env["sale.order"].with_user(user)
         if company:
             orders = orders.with_context(allowed_company_ids=company.ids)
-        return orders.create(
+        order = orders.create(
             {
                 "partner_id": self.customer.id,
                 "plan_id": self.monthly.id if plan is None else plan and plan.id,
@@ -169,6 +169,8 @@ class SubscriptionCommon(TransactionCase):
                 **values,
             }
         )
+        self.flush_chatter()
+        return order
 
     def subscription(self, **values):
         """Return a subscription in progress, with the rights of its salesperson.
