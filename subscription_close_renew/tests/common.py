@@ -13,6 +13,7 @@ with those of the accountant. `self.env` itself has all rights, and serves to pr
 """
 
 from contextlib import contextmanager
+from itertools import pairwise
 
 from odoo import api, fields
 from odoo.exceptions import UserError
@@ -205,6 +206,14 @@ class SubscriptionCommon(TransactionCase):
         self.flush_chatter()
         return invoice
 
+    def reset(self, invoice):
+        """Reset a posted invoice to draft, as its accountant does before correcting it.
+
+        :param invoice: a posted `account.move`
+        """
+        invoice.button_draft()
+        self.flush_chatter()
+
     def paused_subscription(self, resume_date=None, **values):
         """Return a subscription that was paused at once; see :meth:`subscription`.
 
@@ -299,6 +308,21 @@ class SubscriptionCommon(TransactionCase):
         return changes
 
     # What must hold
+
+    def billed_periods(self, order):
+        """Return the first day of each billed period of an order, and that of the next, in order.
+
+        :return: ``[("YYYY-MM-DD", "YYYY-MM-DD"), …]``
+        :rtype: list
+        """
+        periods = order.sudo().period_ids.filtered(lambda period: period.state != "cancelled").sorted("date_start")
+        return [(str(period.date_start), str(period.date_end)) for period in periods]
+
+    def assertNoOverlap(self, order):
+        """Check that no day of an order is billed twice."""
+        periods = self.billed_periods(order)
+        for (_start, end), (next_start, _next_end) in pairwise(periods):
+            self.assertLessEqual(end, next_start, f"billed twice: {periods}")
 
     @contextmanager
     def assertRefused(self, words):

@@ -750,7 +750,7 @@ class TestReopening(SubscriptionCommon):
         order = self.subscription()
         invoice = self.invoice(order)
         order.subscription_close(self.reason.id)
-        invoice.button_draft()
+        self.reset(invoice)
         invoice.action_post()
         order.with_user(self.administrator).subscription_reopen()
         self.assertDates(order, next_invoice_date="2027-02-28")
