@@ -1,5 +1,6 @@
 from . import (
     common,
+    test_access,
     test_close_reason,
     test_closing,
     test_mrr,
