@@ -1,5 +1,7 @@
 from odoo import models
 
+from .sale_order import RUNNING_STATES
+
 
 class AccountMove(models.Model):
     _inherit = "account.move"
@@ -25,7 +27,7 @@ class AccountMove(models.Model):
             if invoice.move_type == "out_invoice" and invoice.invoice_line_ids.subscription_id:
                 # Whoever may post the invoice may bill the period: an accountant need not be a salesperson.
                 subscriptions = invoice.invoice_line_ids.subscription_id.sudo()
-                subscriptions.filtered(lambda order: order.subscription_state == "progress")._claim_period(invoice)
+                subscriptions.filtered(lambda order: order.subscription_state in RUNNING_STATES)._claim_period(invoice)
 
     def _release_subscription_periods(self):
         """Free the periods of invoices that no longer count, so that they can be billed again."""

@@ -270,7 +270,7 @@ class SaleOrder(models.Model):
     def _check_plan_change(self, plan_id):
         """Refuse to change the plan of a confirmed order: its periods count on it."""
         for order in self:
-            if order.state == "sale" and order.plan_id.id != plan_id:
+            if order.state == "sale" and order.plan_id != order.plan_id.browse(plan_id):
                 raise UserError(
                     self.env._(
                         "%(order)s is confirmed, so its recurring plan cannot be changed. Close it and make a new "

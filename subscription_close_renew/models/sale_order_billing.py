@@ -20,7 +20,7 @@ class SaleOrder(models.Model):
         :rtype: dict
         """
         self.ensure_one()
-        date_start = self.next_invoice_date
+        date_start = self.next_invoice_date or self._get_next_unbilled_date()
         return {
             "order_id": self.id,
             "date_start": date_start,

@@ -20,7 +20,6 @@ class SaleOrder(models.Model):
     end_date = fields.Date(
         copy=False,
         tracking=True,
-        index=False,
         help="The subscription ends on this day: the day before is its last.",
     )
     close_reason_id = fields.Many2one(

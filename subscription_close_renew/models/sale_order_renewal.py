@@ -40,7 +40,8 @@ class SaleOrder(models.Model):
         """Let the orders that renewals renew end where these begin, in the same transaction."""
         res = super()._start_subscription()
         for order in self.filtered("subscription_id"):
-            order.subscription_id._transition_subscription(
+            # Whoever may confirm the renewal may end what it renews, also when that is a colleague's.
+            order.subscription_id.sudo()._transition_subscription(
                 "renew",
                 {"next_invoice_date": False},
                 message=self.env._("Renewed by %(link)s.", link=order._get_html_link()),
@@ -49,7 +50,8 @@ class SaleOrder(models.Model):
 
     def _prepare_subscription_start_values(self):
         values = super()._prepare_subscription_start_values()
-        parent = self.subscription_id
+        # Only dates are read, for whoever may confirm the renewal.
+        parent = self.subscription_id.sudo()
         if parent:
             start_date = max(filter(None, (self.start_date, parent._get_next_unbilled_date())))
             values |= {"start_date": start_date, "next_invoice_date": start_date, "anchor_date": parent.anchor_date}
@@ -58,8 +60,8 @@ class SaleOrder(models.Model):
     def _cancel_subscription(self):
         """Let the subscription go on that a cancelled renewal has renewed."""
         res = super()._cancel_subscription()
-        parents = self.subscription_id.filtered(lambda parent: parent.subscription_state == "renewed")
-        for parent in parents:
+        # Whoever may cancel the renewal may let go on what it had renewed.
+        for parent in self.subscription_id.sudo().filtered(lambda parent: parent.subscription_state == "renewed"):
             parent._transition_subscription(
                 "unrenew",
                 {"next_invoice_date": parent._get_next_unbilled_date()},
@@ -70,5 +72,6 @@ class SaleOrder(models.Model):
     def _close(self):
         """Cancel the open renewal quotations of closed subscriptions."""
         res = super()._close()
-        self.renewal_ids.filtered(lambda order: order.state in ("draft", "sent"))._action_cancel()
+        # Whoever may close the subscription may cancel its renewal quotations, also those of a colleague.
+        self.sudo().renewal_ids.filtered(lambda order: order.state in ("draft", "sent"))._action_cancel()
         return res
