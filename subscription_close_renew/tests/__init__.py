@@ -9,6 +9,7 @@ from . import (
     test_plan,
     test_pricing,
     test_recurrence,
+    test_renewal,
     test_sale_order,
     test_tours,
 )
