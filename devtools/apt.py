@@ -51,6 +51,8 @@ class PrivateApt:
             "Dir::Etc::sourcelist": "/dev/null",
             "Acquire::Languages": "none",
             "Acquire::Retries": "3",
+            # Without it apt calls lists that it could not fetch a success.
+            "APT::Update::Error-Mode": "any",
         }
         if os.geteuid() == 0:
             # Root's apt hands its folders to another user, who could not read below a private home.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import apt, cache, process, project, say
-from .say import Stop
+from .say import DiskFull, NoNetwork, Stop
 
 # Parts of the front end that Debian keeps in packages of their own. Odoo's files are relative links to them, which
 # resolve once all are unpacked into one folder. Icons and fonts come from the machine's release, for newer ones lie
@@ -49,21 +49,25 @@ def _fetched() -> Path:
     kept = sorted(cache.home().glob(f"odoo-*-{_RECIPE}"))
     if kept:
         return _tree(kept[0])
-    problems = []
+    ways = []
     if apt.available():
-        try:
-            return _tree(cache.made(f"odoo-debian-{_RECIPE}", _from_packages, "Odoo's source"))
-        except Stop as stop:
-            problems.append(str(stop))
+        ways.append((f"odoo-debian-{_RECIPE}", _from_packages))
     if shutil.which("git"):
+        ways.append((f"odoo-git-{_RECIPE}", _from_git))
+    problems = []
+    for name, build in ways:
         try:
-            return _tree(cache.made(f"odoo-git-{_RECIPE}", _from_git, "Odoo's source"))
+            return _tree(cache.made(name, build, "Odoo's source"))
+        except DiskFull:
+            raise
         except Stop as stop:
-            problems.append(str(stop))
-    else:
-        problems.append("git is missing.")
-    reasons = " ".join(problem.splitlines()[0] for problem in problems)
-    raise Stop(f"Odoo {project.SERIES} could not be fetched; set ODOO_SRC to a checkout of its source. {reasons}")
+            problems.append(stop)
+    if problems and all(isinstance(problem, NoNetwork) for problem in problems):
+        raise Stop(
+            f"No network: connect this machine or check its proxy settings, or set ODOO_SRC to a checkout of Odoo {project.SERIES}."
+        )
+    reasons = " ".join(str(problem).splitlines()[0] for problem in problems) or "There is neither apt nor git."
+    raise Stop(f"Odoo {project.SERIES} could not be fetched: set ODOO_SRC to a checkout of its source. {reasons}")
 
 
 def _from_packages(folder: Path) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from .say import Stop
+from .say import DiskFull, NoNetwork, Stop
 
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|ENOSPC", re.I)
 _NO_NETWORK = re.compile(
@@ -21,9 +21,11 @@ _NO_NETWORK = re.compile(
 def explain(what: str, output: str, log: Path | None = None) -> Stop:
     """The sentence that says why `what` failed and what to do."""
     if _NO_SPACE.search(output):
-        return Stop(f"The disk is full ({what}): free some space, or see with `./dev clean` what this project keeps.")
+        return DiskFull(
+            f"The disk is full ({what}): free some space, or see with `./dev clean` what this project keeps."
+        )
     if _NO_NETWORK.search(output):
-        return Stop(
+        return NoNetwork(
             f"No network ({what}): connect this machine, or check its proxy settings, and run the command again."
         )
     tail = "\n".join(output.strip().splitlines()[-15:])

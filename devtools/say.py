@@ -12,6 +12,14 @@ class Stop(Exception):
     """Something the person can mend: said in one sentence, without a traceback."""
 
 
+class DiskFull(Stop):
+    """There is no room: trying another way would not help."""
+
+
+class NoNetwork(Stop):
+    """Nothing can be fetched."""
+
+
 def line(text: str = "") -> None:
     """Print a line now, also when the output is a pipe."""
     _clear()
