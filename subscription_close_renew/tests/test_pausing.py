@@ -186,10 +186,11 @@ class TestResuming(SubscriptionCommon):
             order.subscription_resume()
         self.assertDates(order, next_invoice_date="2027-03-10")
 
-    def test_invoice_posted_during_the_pause_bills_no_period(self):
+    def test_invoice_posted_by_hand_during_the_pause_bills_the_period_that_was_due(self):
         order = self.paused_subscription()
         self.invoice(order)
-        self.assertFalse(order.period_ids)
+        self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
+        self.assertEqual(order.subscription_state, "paused")
 
     def test_invoice_corrected_during_the_pause_is_not_billed_again(self):
         order = self.subscription()
