@@ -70,7 +70,7 @@ class Databases:
                 self.sql(f"CREATE DATABASE \"{draft}\" TEMPLATE template0 ENCODING 'UTF8'")
                 self.odoo.install(draft, modules)
 
-        return self._made(name, build)
+        return self._made(name, build, kind="base")
 
     def addon_template(self) -> tuple[str, list[str]]:
         """A copy of the base template with the addon, and what its installation logged that it should not have."""
@@ -93,24 +93,25 @@ class Databases:
             f"{_OWNER}_tpl_{kind}_{cache.digest(self.odoo.source.version, self.odoo.environment.version, *made_from)}"
         )
 
-    def _made(self, name: str, build, keep=lambda: True, kind: str | None = None) -> str:
+    def _made(self, name: str, build, *, kind: str, keep=lambda: True) -> str:
         with cache.locked(f"template-{self.odoo.server.name}", "a template database"):
             if name in self.names():
                 return name
-            if kind:
-                for old in self.names():
-                    if old.startswith(f"{_OWNER}_tpl_{kind}_"):
-                        self.drop(old)
             draft = f"{_OWNER}_making"
             self.drop(draft)
             build(draft)
-            if keep():
-                self.rename(draft, name)
-                return name
-            dirty = f"{_OWNER}_tpl_{kind}_unkept"
-            self.drop(dirty)
-            self.rename(draft, dirty)
-            return dirty
+            if not keep():
+                # It goes with this run.
+                name = owned(f"test_{self.odoo.work.name}_unkept")
+            self.rename(draft, name)
+            self._drop_old(f"{_OWNER}_tpl_{kind}_")
+            return name
+
+    def _drop_old(self, prefix: str, kept: int = 4) -> None:
+        # A few stay: another checkout may be about to copy its own.
+        ours = f"FROM pg_database WHERE left(datname, {len(prefix)}) = '{prefix}'"
+        for [name] in self.sql(f"SELECT datname {ours} ORDER BY oid DESC OFFSET {kept}"):
+            self.drop(name)
 
 
 def owned(suffix: str) -> str:
