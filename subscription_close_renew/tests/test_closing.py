@@ -412,6 +412,16 @@ class TestClosePopUp(SubscriptionCommon):
         self.assertEqual(set(orders.mapped("subscription_state")), {"churned"})
         self.assertEqual(orders.close_reason_id, self.reason)
 
+    def test_closing_many_takes_at_most_ten_queries_each(self):
+        orders = (
+            self.env["sale.order"].with_user(self.salesperson).union(*(self.subscription() for _order in range(20)))
+        )
+        self.env.invalidate_all()
+        before = self.cr.sql_log_count
+        orders.subscription_close(self.reason.id)
+        self.flush_chatter()
+        self.assertLessEqual((self.cr.sql_log_count - before) / len(orders), 10)
+
     def test_mixed_selection_closes_those_that_can_be_closed(self):
         running, quotation, closed = self.subscription(), self.quotation(), self.churned_subscription()
         form = self.pop_up(running | quotation | closed)
