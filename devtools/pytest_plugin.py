@@ -6,11 +6,12 @@ It keeps browser tests and others apart, fails a test that logs an error it did 
 import json
 import logging
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-_BROWSER_WORDS = ("tour", "browser")
+_BROWSER = re.compile(r"(tours?|browser)(?![a-z])", re.IGNORECASE)
 
 
 def pytest_addoption(parser):
@@ -69,7 +70,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def _needs_browser(item) -> bool:
-    return any(word in item.nodeid.lower() for word in _BROWSER_WORDS)
+    return bool(_BROWSER.search(item.nodeid))
 
 
 class _Errors(logging.Handler):
