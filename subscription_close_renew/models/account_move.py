@@ -1,7 +1,5 @@
 from odoo import models
 
-from .sale_order import RUNNING_STATES
-
 
 class AccountMove(models.Model):
     _inherit = "account.move"
@@ -22,12 +20,11 @@ class AccountMove(models.Model):
         return res
 
     def _claim_subscription_periods(self):
-        """Let each posted invoice with recurring lines claim the next period of its subscriptions."""
+        """Let each posted invoice with recurring lines claim a period of its subscriptions."""
         for invoice in self:
             if invoice.move_type == "out_invoice" and invoice.invoice_line_ids.subscription_id:
                 # Whoever may post the invoice may bill the period: an accountant need not be a salesperson.
-                subscriptions = invoice.invoice_line_ids.subscription_id.sudo()
-                subscriptions.filtered(lambda order: order.subscription_state in RUNNING_STATES)._claim_period(invoice)
+                invoice.invoice_line_ids.subscription_id.sudo()._claim_period(invoice)
 
     def _release_subscription_periods(self):
         """Free the periods of invoices that no longer count, so that they can be billed again."""

@@ -7,6 +7,7 @@ class AccountMoveLine(models.Model):
     subscription_id = fields.Many2one(
         comodel_name="sale.order",
         index="btree_not_null",
+        copy=False,
         readonly=True,
         help="The subscription that this line invoices one period of.",
     )

@@ -14,7 +14,7 @@ SUBSCRIPTION_STATES = [
 # What may happen to a subscription, and the state that it leads to: {event: {state before: state after}}.
 TRANSITIONS = {
     "confirm": {"quotation": "progress", "renewal": "progress"},
-    "cancel": {"progress": "quotation", "paused": "quotation", "churned": "quotation"},
+    "cancel": dict.fromkeys(("progress", "paused", "churned"), "quotation"),  # or "renewal", as it was
     "close": {"progress": "churned", "paused": "churned"},
     "reopen": {"churned": "progress"},
     "pause": {"progress": "paused"},
@@ -211,15 +211,27 @@ class SaleOrder(models.Model):
         :param message: why, as a sentence for the chatter (str or Markup)
         :raises UserError: if one of the subscriptions is in a state from which the event cannot come
         """
-        targets = TRANSITIONS[event]
-        for order in self:
-            if order.subscription_state not in targets:
-                raise UserError(order._get_transition_error_message())
+        self._check_transition(event)
         if message:
             self._track_set_log_message(message)
         keyed = self.with_context(subscription_transition=_TRANSITION)
-        for state, orders in keyed.grouped("subscription_state").items():
-            orders.write({**(values or {}), "subscription_state": targets[state]})
+        for target, orders in keyed.grouped(lambda order: order._get_transition_target(event)).items():
+            orders.write({**(values or {}), "subscription_state": target})
+
+    def _check_transition(self, event):
+        """Refuse an event that cannot come to one of these orders in its state.
+
+        :param str event: a key of :data:`TRANSITIONS`
+        :raises UserError: naming the first such order and its state
+        """
+        for order in self:
+            if order.subscription_state not in TRANSITIONS[event]:
+                raise UserError(order._get_transition_error_message())
+
+    def _get_transition_target(self, event):
+        self.ensure_one()
+        target = TRANSITIONS[event][self.subscription_state]
+        return self._get_quotation_state() if target == "quotation" else target
 
     def _get_transition_error_message(self):
         self.ensure_one()

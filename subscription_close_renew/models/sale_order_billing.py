@@ -1,17 +1,29 @@
 from odoo import models
 from odoo.fields import Command
 
+from .sale_order import RUNNING_STATES
+
 
 class SaleOrder(models.Model):
     _inherit = "sale.order"
 
     def _claim_period(self, invoice):
-        """Record that an invoice bills the next period of these subscriptions, and move their next invoice date.
+        """Record which period of each of these subscriptions an invoice bills, and move their next invoice date.
+
+        An invoice that is posted again takes back the period that it had, whatever has become of the subscription.
+        A new one bills the next period of a subscription that runs, and none of one that has ended.
 
         :param invoice: a posted `account.move` with recurring lines of the subscriptions
         """
-        self.env["sale.subscription.period"].create([order._prepare_period_values(invoice) for order in self])
-        for order in self:
+        own = self.period_ids.filtered(lambda period: invoice in period.invoice_ids and period._is_free())
+        own.state = "invoiced"
+        claiming = (self - own.order_id).filtered(lambda order: order.subscription_state in RUNNING_STATES)
+        self.env["sale.subscription.period"].create([order._prepare_period_values(invoice) for order in claiming])
+        self._update_next_invoice_date()
+
+    def _update_next_invoice_date(self):
+        """Let subscriptions that run bill their earliest unbilled period next."""
+        for order in self.filtered(lambda order: order.subscription_state in RUNNING_STATES):
             order.next_invoice_date = order._get_next_unbilled_date()
 
     def _prepare_period_values(self, invoice):
@@ -54,9 +66,12 @@ class SaleOrder(models.Model):
     def _get_next_unbilled_date(self):
         """Return the first day of the earliest period to bill: a freed one, else what follows the last.
 
+        What lies between the last period and the day on which the subscription last went on, after a pause or a
+        close, is never billed.
+
         :rtype: date
         """
         self.ensure_one()
-        billed_starts = set(self._get_billed_periods().mapped("date_start"))
-        freed_starts = set(self.period_ids.mapped("date_start")) - billed_starts
-        return min(freed_starts, default=None) or self._get_billed_until() or self.start_date
+        freed_starts = self.period_ids.filtered(lambda period: period._is_free()).mapped("date_start")
+        following = max(filter(None, (self._get_billed_until() or self.start_date, self.resumed_on)))
+        return min(freed_starts, default=following)

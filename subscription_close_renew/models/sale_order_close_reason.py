@@ -97,6 +97,9 @@ class SaleOrderCloseReason(models.Model):
     @api.model
     def _is_safe_link(self, link):
         """Tell whether a link may stand in the portal: no script, no other site by way of ``//``."""
+        # Browsers drop some of these before they read a link: "/\t/example.com" is another site.
+        if any(character.isspace() or not character.isprintable() for character in link):
+            return False
         try:
             parts = urlsplit(link)
         except ValueError:

@@ -34,6 +34,11 @@ class SaleOrder(models.Model):
         readonly=True,
         help="When the closing was asked for. It takes effect on the end date.",
     )
+    term_end_date = fields.Date(
+        copy=False,
+        readonly=True,
+        help="The end date that held before the closing was asked for. It holds again if the subscription is kept.",
+    )
     closed_on = fields.Date(
         copy=False,
         readonly=True,
@@ -61,8 +66,10 @@ class SaleOrder(models.Model):
 
         :return: a window action
         :rtype: dict
+        :raises AccessError: if the user may not change one of the orders
         :raises UserError: if none of the subscriptions can be closed
         """
+        self.check_access("write")
         closable = self.filtered(lambda order: not order._get_close_refusal())
         if not closable:
             raise UserError(self._get_close_refusals())
@@ -108,7 +115,8 @@ class SaleOrder(models.Model):
                     )
                 )
         self._track_set_log_message(self.env._("The planned close was undone: the subscription goes on."))
-        self.write(self._prepare_keep_values())
+        for order in self:
+            order.write(order._prepare_keep_values())
         return True
 
     def subscription_reopen(self):
@@ -122,14 +130,14 @@ class SaleOrder(models.Model):
         if not self.env.user.has_group("sales_team.group_sale_manager"):
             raise UserError(self.env._("Only an administrator of Sales can reopen a closed subscription."))
         self.check_access("write")
+        self._check_transition("reopen")
         for order in self:
-            if order.state != "sale":
-                raise UserError(order._get_transition_error_message())
             order._transition_subscription(
                 "reopen",
                 order._prepare_reopen_values(),
                 message=self.env._("The subscription was reopened."),
             )
+        self._update_next_invoice_date()
         return True
 
     def _get_close_reason(self, reason_id):
@@ -141,7 +149,7 @@ class SaleOrder(models.Model):
         """
         reason = self.env["sale.order.close.reason"]
         # External callers send anything, and ids beyond the database's integers do not even reach it.
-        if isinstance(reason_id, int) and 0 < reason_id < 2**31:
+        if type(reason_id) is int and 0 < reason_id < 2**31:
             reason = reason.browse(reason_id).exists().filtered("active")
         if not reason:
             raise UserError(
@@ -192,7 +200,8 @@ class SaleOrder(models.Model):
         if when == "now":
             return today
         if when == "period_end":
-            return max(self._get_billed_until() or today, today)
+            period_end = max(self._get_billed_until() or today, today)
+            return min(period_end, self.end_date or period_end)
         if when != "date":
             raise UserError(
                 self.env._(
@@ -213,6 +222,14 @@ class SaleOrder(models.Model):
                     order=self.display_name,
                 )
             )
+        if self.end_date and date > self.end_date:
+            raise UserError(
+                self.env._(
+                    "%(order)s ends on %(date)s already. Choose an earlier date on which it closes.",
+                    date=format_date(self.env, self.end_date),
+                    order=self.display_name,
+                )
+            )
         return date
 
     def _plan_close(self, reason, end_date):
@@ -222,7 +239,8 @@ class SaleOrder(models.Model):
                 "Close on %(date)s. Reason: %(reason)s", date=format_date(self.env, end_date), reason=reason.name
             )
         )
-        self.write(self._prepare_close_request_values(reason, end_date))
+        for order in self:
+            order.write(order._prepare_close_request_values(reason, end_date))
 
     def _prepare_close_request_values(self, reason, end_date):
         """Return the values of a close that was asked for.
@@ -233,11 +251,15 @@ class SaleOrder(models.Model):
             "close_reason_id": reason.id,
             "close_requested_on": fields.Datetime.now(),
             "end_date": end_date,
+            "term_end_date": self.end_date,
         }
 
     def _close(self):
         """Close subscriptions whose end has come: nothing is billed from here on."""
-        for (company, reason), orders in self.grouped(lambda order: (order.company_id, order.close_reason_id)).items():
+        end_of_term = self.env["sale.order.close.reason"]._get_system_reason("end_of_term")
+        for (company, reason), orders in self.grouped(
+            lambda order: (order.company_id, order.close_reason_id or end_of_term)
+        ).items():
             orders._transition_subscription(
                 "close",
                 orders._prepare_close_values(company._get_subscription_today(), reason),
@@ -249,10 +271,9 @@ class SaleOrder(models.Model):
         """Return the values of a close that takes effect.
 
         :param date closed_on: today, where the company is
-        :param reason: the close reason; empty when the term has simply run out
+        :param reason: the close reason
         :rtype: dict
         """
-        reason = reason or self.env["sale.order.close.reason"]._get_system_reason("end_of_term")
         return {
             "close_reason_id": reason.id,
             "closed_on": closed_on,
@@ -265,7 +286,13 @@ class SaleOrder(models.Model):
 
         :rtype: dict
         """
-        return {"close_reason_id": False, "close_requested_on": False, "end_date": False}
+        self.ensure_one()
+        return {
+            "close_reason_id": False,
+            "close_requested_on": False,
+            "end_date": self.term_end_date,
+            "term_end_date": False,
+        }
 
     def _prepare_reopen_values(self):
         """Return the values with which a closed subscription goes on.
@@ -274,11 +301,15 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         today = self.company_id._get_subscription_today()
-        next_date = self._get_next_unbilled_date()
-        # Reopened on the day of its close, a subscription goes on as if nothing had been.
-        if self.closed_on != today:
-            next_date = max(next_date, today)
-        return {**self._prepare_keep_values(), "closed_on": False, "next_invoice_date": next_date}
+        return {
+            "close_reason_id": False,
+            "close_requested_on": False,
+            "closed_on": False,
+            "end_date": False,
+            "term_end_date": False,
+            # Reopened on the day of its close, a subscription goes on as if nothing had been.
+            "resumed_on": self.resumed_on if self.closed_on == today else today,
+        }
 
     def _action_cancel(self):
         self.filtered("plan_id")._check_cancel_subscription()
@@ -325,14 +356,21 @@ class SaleOrder(models.Model):
 
         :rtype: dict
         """
-        return {
-            **self._prepare_keep_values(),
-            "start_date": False,
-            "anchor_date": False,
-            "next_invoice_date": False,
-            "closed_on": False,
-            "resume_date": False,
-        }
+        return dict.fromkeys(
+            (
+                "anchor_date",
+                "close_reason_id",
+                "close_requested_on",
+                "closed_on",
+                "end_date",
+                "next_invoice_date",
+                "resume_date",
+                "resumed_on",
+                "start_date",
+                "term_end_date",
+            ),
+            False,
+        )
 
     @api.model
     def _cron_subscription_expiration(self):

@@ -12,14 +12,22 @@ class SaleOrder(models.Model):
         help="A paused subscription goes on by itself on this day. Leave empty to resume it by hand.",
     )
 
+    resumed_on = fields.Date(
+        copy=False,
+        readonly=True,
+        help="When the subscription last went on after a pause or a close. What it missed before is never invoiced.",
+    )
+
     def action_subscription_pause(self):
         """Open the pop-up that asks until when to pause.
 
         :return: a window action
         :rtype: dict
+        :raises AccessError: if the user may not change one of the orders
         :raises UserError: if one of the subscriptions is not in progress
         """
-        self._check_pausable()
+        self.check_access("write")
+        self._check_transition("pause")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "subscription_close_renew.sale_subscription_pause_wizard_action"
         )
@@ -35,7 +43,7 @@ class SaleOrder(models.Model):
         :raises UserError: if one of the subscriptions is not in progress, or for an unusable date
         """
         self.check_access("write")
-        self._check_pausable()
+        self._check_transition("pause")
         resume_date = self._get_resume_date(resume_date)
         message = self.env._("The subscription is paused.")
         if resume_date:
@@ -58,11 +66,6 @@ class SaleOrder(models.Model):
         self.check_access("write")
         self._resume()
         return True
-
-    def _check_pausable(self):
-        for order in self:
-            if order.subscription_state != "progress":
-                raise UserError(order._get_transition_error_message())
 
     def _get_resume_date(self, resume_date):
         """Return the day on which paused subscriptions resume, or False for none.
@@ -94,10 +97,12 @@ class SaleOrder(models.Model):
         return resume_date
 
     def _resume(self):
+        self._check_transition("resume")
         for order in self:
             order._transition_subscription(
                 "resume", order._prepare_resume_values(), message=self.env._("The subscription is resumed.")
             )
+        self._update_next_invoice_date()
 
     def _prepare_resume_values(self):
         """Return the values with which a paused subscription goes on.
@@ -107,5 +112,4 @@ class SaleOrder(models.Model):
         self.ensure_one()
         # A scheduled action that was down resumes the subscription late, but as of its day.
         today = self.company_id._get_subscription_today()
-        resumed_on = min(self.resume_date or today, today)
-        return {"resume_date": False, "next_invoice_date": max(self.next_invoice_date, resumed_on)}
+        return {"resume_date": False, "resumed_on": min(self.resume_date or today, today)}

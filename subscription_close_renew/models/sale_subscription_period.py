@@ -51,10 +51,16 @@ class SaleSubscriptionPeriod(models.Model):
                 end=period.date_end,
             )
 
+    def _is_free(self):
+        """Tell whether a period was billed once, and neither this row nor another bills it now."""
+        self.ensure_one()
+        twins = self.order_id.period_ids.filtered(lambda period: period.date_start == self.date_start)
+        return set(twins.mapped("state")) == {"cancelled"}
+
     def _release(self):
         """Free periods whose invoice no longer counts, and bill them again from the earliest."""
         released = self.filtered(lambda period: period.state != "cancelled")
         released.state = "cancelled"
-        for order in released.order_id.filtered("next_invoice_date"):
-            starts = [period.date_start for period in released if period.order_id == order]
-            order.next_invoice_date = min(order.next_invoice_date, *starts)
+        # The index must see it before the period is claimed again.
+        released.flush_recordset(["state"])
+        released.order_id._update_next_invoice_date()

@@ -9,13 +9,15 @@ not shorten the months that follow:
 Periods are half-open: the end of one is the first day of the next.
 """
 
+from datetime import date
+
 from dateutil.relativedelta import relativedelta
 
 UNITS = ("week", "month", "year")
 MONTHS_PER_UNIT = {"month": 1, "year": 12}
 
 
-def period_start(anchor, index, value, unit):
+def period_start(anchor: date, index: int, value: int, unit: str) -> date:
     """Return the first day of a period.
 
     :param date anchor: first day of period 0
@@ -36,7 +38,7 @@ def period_start(anchor, index, value, unit):
     return anchor + relativedelta(months=index * value * MONTHS_PER_UNIT[unit])
 
 
-def period_index(anchor, day, value, unit):
+def period_index(anchor: date, day: date, value: int, unit: str) -> int:
     """Return the number of the period that a day lies in.
 
     :param date anchor: first day of period 0
@@ -60,7 +62,7 @@ def period_index(anchor, day, value, unit):
     return index if period_start(anchor, index, value, unit) <= day else index - 1
 
 
-def next_start(anchor, day, value, unit):
+def next_start(anchor: date, day: date, value: int, unit: str) -> date:
     """Return the first day of the period after the one that a day lies in.
 
     This is the end of a period that begins on ``day``, be it a regular one or what is left of one
