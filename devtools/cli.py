@@ -101,9 +101,9 @@ def _test(asked) -> int:
 
 
 def _lint(asked) -> int:
-    from . import lint, tests, workspace
+    from . import counts, lint, workspace
 
-    return tests.summarise(lint.check(workspace.environment(), asked.fix))
+    return counts.summarise(lint.check(workspace.environment(), asked.fix))
 
 
 def _shell(asked) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from . import node, process, project, say
+from .counts import Count
 from .virtualenv import Environment
 
 _PYLINT = (
@@ -20,10 +21,8 @@ _FOLDERS = ("devtools", "testing", "benchmarks", project.ADDON)
 _PYTHON = (*_FOLDERS, "dev")
 
 
-def check(environment: Environment, fix: bool = False) -> list:
+def check(environment: Environment, fix: bool = False) -> list[Count]:
     """Run every linter; with `fix`, let those that can mend what they find do so."""
-    from .tests import Count
-
     tools = node.modules(environment)
     variables = {**environment.variables(tools / ".bin"), "DEVTOOLS_NODE_MODULES": str(tools)}
     python = [part for part in _PYTHON if (project.ROOT / part).exists()]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import browser, cache, lint, process, project, say, workspace
+from .counts import Count, summarise
 from .odoo import Odoo
 from .say import Stop
 from .workspace import Workspace
@@ -15,20 +16,6 @@ from .workspace import Workspace
 _ADDON_TESTS = project.ADDON_PATH / "tests"
 _OTHER_TESTS = project.ROOT / "testing"
 _NOTHING_RAN = 5
-
-
-class Count(NamedTuple):
-    """What a group of tests came to."""
-
-    name: str
-    passed: int
-    failed: int
-    skipped: int = 0
-    seconds: float = 0
-
-    def __str__(self) -> str:
-        skipped = f", {self.skipped} skipped" if self.skipped else ""
-        return f"{self.passed} passed, {self.failed} failed{skipped}"
 
 
 class Selection(NamedTuple):
@@ -83,19 +70,6 @@ def areas() -> list[str]:
     """The words that `./dev test` takes for a part of the tests."""
     files = [file for folder in (_ADDON_TESTS, _OTHER_TESTS) for file in folder.glob("test_*.py")]
     return sorted({file.stem.removeprefix("test_") for file in files})
-
-
-def summarise(counts: list[Count]) -> int:
-    """Print the counts, their sum last; the exit code."""
-    say.line()
-    width = max((len(count.name) for count in counts), default=0)
-    for count in counts:
-        say.line(f"{count.name:{width}}  {count}, {count.seconds:.0f} s")
-    total = Count("", *(sum(count[column] for count in counts) for column in (1, 2, 3)))
-    if not total.passed and not total.failed:
-        say.error("No test ran.")
-    say.line(str(total))
-    return 0 if total.passed and not total.failed else 1
 
 
 def _addon_tests(place: Workspace, chosen: Selection, with_browser: bool) -> list[Count]:

@@ -1,0 +1,32 @@
+"""What groups of tests came to, and the lines that say so."""
+
+from typing import NamedTuple
+
+from . import say
+
+
+class Count(NamedTuple):
+    """What a group of tests came to."""
+
+    name: str
+    passed: int
+    failed: int
+    skipped: int = 0
+    seconds: float = 0
+
+    def __str__(self) -> str:
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.passed} passed, {self.failed} failed{skipped}"
+
+
+def summarise(counts: list[Count]) -> int:
+    """Print the counts, their sum last; the exit code."""
+    say.line()
+    width = max((len(count.name) for count in counts), default=0)
+    for count in counts:
+        say.line(f"{count.name:{width}}  {count}, {count.seconds:.0f} s")
+    total = Count("", *(sum(count[column] for count in counts) for column in (1, 2, 3)))
+    if not total.passed and not total.failed:
+        say.error("No test ran.")
+    say.line(str(total))
+    return 0 if total.passed and not total.failed else 1
