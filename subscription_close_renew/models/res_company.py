@@ -14,6 +14,14 @@ class ResCompany(models.Model):
         help="The recurring plan of a new subscription quotation.",
     )
 
+    def _get_default_subscription_plan(self):
+        """Return the plan of a new subscription quotation, or none.
+
+        :rtype: sale.subscription.plan
+        """
+        self.ensure_one()
+        return self.subscription_default_plan_id.filtered("active")
+
     def _get_subscription_today(self):
         """Return today's date where the company is.
 

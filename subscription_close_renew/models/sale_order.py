@@ -23,9 +23,20 @@ TRANSITIONS = {
     "unrenew": {"renewed": "progress"},
 }
 RUNNING_STATES = ("progress", "paused")
+# What only the methods of a subscription write: a wrong value would bill a period twice, or not at all.
+GUARDED_FIELDS = frozenset(
+    (
+        "anchor_date",
+        "close_requested_on",
+        "closed_on",
+        "origin_order_id",
+        "resumed_on",
+        "subscription_state",
+        "term_end_date",
+    )
+)
 
-# Stands in the context of the one method that writes `subscription_state`. An object, so that no
-# external call can put it there.
+# Stands in the context of the methods that may write those. An object, so that no external call can put it there.
 _TRANSITION = object()
 
 
@@ -104,11 +115,9 @@ class SaleOrder(models.Model):
     def _compute_subscription_state(self):
         """Name a quotation's state; once confirmed, only :meth:`_transition_subscription` changes it."""
         for order in self:
-            if order.state != "sale":
-                order.subscription_state = order._get_quotation_state()
-            else:
-                # In a form, the record being edited does not know its state: the one it comes from does.
-                order.subscription_state = order._origin.subscription_state
+            # In a form, the record being edited does not know its state: the one it comes from does.
+            current = order._origin.subscription_state
+            order.subscription_state = current if current and order.state == "sale" else order._get_quotation_state()
 
     @api.depends(
         "order_line.is_recurring",
@@ -133,27 +142,36 @@ class SaleOrder(models.Model):
     def default_get(self, fields_list):
         values = super().default_get(fields_list)
         if self.env.context.get("subscription_quotation") and "plan_id" in fields_list and not values.get("plan_id"):
-            values["plan_id"] = self.env.company.subscription_default_plan_id.id
+            values["plan_id"] = self.env.company._get_default_subscription_plan().id
         return values
 
     @api.onchange("order_line")
     def _onchange_order_line_default_plan(self):
         """Propose the default plan as soon as a subscription product is on an order without one."""
-        default_plan = self.company_id.subscription_default_plan_id
-        if default_plan and not self.plan_id and any(self.order_line.product_id.mapped("recurring_invoice")):
-            self.plan_id = default_plan
+        if not self.plan_id and any(self.order_line.product_id.mapped("recurring_invoice")):
+            self.plan_id = self.company_id._get_default_subscription_plan()
+
+    @api.onchange("plan_id")
+    def _onchange_plan_id_discounts(self):
+        self._update_recurring_discounts()
 
     @api.model_create_multi
     def create(self, vals_list):
         for vals in vals_list:
             self._check_subscription_vals(vals)
-        return super().create(vals_list)
+        orders = super().create(vals_list)
+        # An import may bring orders that are confirmed already.
+        orders.filtered(lambda order: order.plan_id and order.state == "sale")._start_subscription()
+        return orders
 
     def write(self, vals):
         self._check_subscription_vals(vals)
-        if "plan_id" in vals:
-            self._check_plan_change(vals["plan_id"])
-        return super().write(vals)
+        if "plan_id" not in vals:
+            return super().write(vals)
+        self._check_plan_change(vals["plan_id"])
+        res = super().write(vals)
+        self.filtered(lambda order: order.state != "sale")._update_recurring_discounts()
+        return res
 
     def _action_confirm(self):
         res = super()._action_confirm()
@@ -163,10 +181,48 @@ class SaleOrder(models.Model):
     def _confirmation_error_message(self):
         return super()._confirmation_error_message() or self._get_plan_error_message()
 
+    def _has_to_be_signed(self):
+        # A customer is not asked for what could not be confirmed afterwards.
+        return super()._has_to_be_signed() and not self._get_plan_error_message()
+
+    def _has_to_be_paid(self):
+        return super()._has_to_be_paid() and not self._get_plan_error_message()
+
+    def _get_product_catalog_order_data(self, products, **kwargs):
+        res = super()._get_product_catalog_order_data(products, **kwargs)
+        recurring = products.filtered("recurring_invoice") if self.plan_id else products.browse()
+        prices = self.pricelist_id._get_products_price(
+            recurring,
+            quantity=1.0,
+            currency=self.currency_id,
+            date=self.date_order,
+            subscription_plan=self.plan_id,
+            **kwargs,
+        )
+        for product in recurring:
+            res[product.id]["price"] = prices[product.id]
+        return res
+
+    def _add_plan(self):
+        """Give the default plan to quotations on which a subscription product was put, by whatever way.
+
+        :raises UserError: if one of the orders is confirmed: its plan cannot come afterwards
+        """
+        for order in self:
+            if order.state == "sale":
+                raise UserError(order._get_plan_error_message())
+            order.plan_id = order.company_id._get_default_subscription_plan()
+
+    def _update_recurring_discounts(self):
+        """Let the discounts of subscription products follow the plan, and leave those of other lines alone."""
+        self.order_line.filtered(lambda line: line.product_id.recurring_invoice)._compute_discount()
+
     def _get_plan_error_message(self):
         """Return why the plan and the products of an order do not go together, or False."""
         self.ensure_one()
-        recurring_products = self.order_line.product_id.filtered("recurring_invoice")
+        # What is only offered, as an option, has no quantity.
+        lines = self.order_line.filtered("product_uom_qty")
+        recurring_products = lines.product_id.filtered("recurring_invoice")
         if recurring_products and not self.plan_id:
             return self.env._(
                 "%(product)s is sold by subscription, but %(order)s has no recurring plan. Choose a Recurring Plan, "
@@ -174,7 +230,7 @@ class SaleOrder(models.Model):
                 product=recurring_products[0].display_name,
                 order=self.display_name,
             )
-        if self.plan_id and not recurring_products:
+        if self.plan_id and not any(lines.mapped("is_recurring")):
             return self.env._(
                 "%(order)s has the recurring plan %(plan)s, but no subscription product. Add a product whose "
                 "Subscriptions box is ticked, or empty the Recurring Plan.",
@@ -214,9 +270,15 @@ class SaleOrder(models.Model):
         self._check_transition(event)
         if message:
             self._track_set_log_message(message)
-        keyed = self.with_context(subscription_transition=_TRANSITION)
-        for target, orders in keyed.grouped(lambda order: order._get_transition_target(event)).items():
-            orders.write({**(values or {}), "subscription_state": target})
+        for target, orders in self.grouped(lambda order: order._get_transition_target(event)).items():
+            orders._write_subscription({**(values or {}), "subscription_state": target})
+
+    def _write_subscription(self, values):
+        """Write fields that are refused to everybody else.
+
+        :param dict values: as for :meth:`write`
+        """
+        return self.with_context(subscription_transition=_TRANSITION).write(values)
 
     def _check_transition(self, event):
         """Refuse an event that cannot come to one of these orders in its state.
@@ -271,11 +333,13 @@ class SaleOrder(models.Model):
 
     @api.model
     def _check_subscription_vals(self, vals):
-        if "subscription_state" in vals and self.env.context.get("subscription_transition") is not _TRANSITION:
+        """Refuse to write by hand what only the methods of a subscription write."""
+        names = GUARDED_FIELDS & vals.keys()
+        if names and self.env.context.get("subscription_transition") is not _TRANSITION:
             raise UserError(
                 self.env._(
-                    "The subscription status is not set by hand. Use the buttons (Confirm, Close, Pause…), or the "
-                    "methods behind them."
+                    "%(field)s is not set by hand. Use the buttons (Confirm, Close, Pause…), or the methods behind them.",
+                    field=self._fields[min(names)]._description_string(self.env),
                 )
             )
 

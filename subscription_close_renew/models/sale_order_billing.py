@@ -11,15 +11,36 @@ class SaleOrder(models.Model):
         """Record which period of each of these subscriptions an invoice bills, and move their next invoice date.
 
         An invoice that is posted again takes back the period that it had, whatever has become of the subscription.
-        A new one bills the next period of a subscription that runs, and none of one that has ended.
+        One that completes the last billed period (more seats, a line left out before) belongs to that period. Any
+        other bills the next period of a subscription that runs, and none of one that has ended.
 
         :param invoice: a posted `account.move` with recurring lines of the subscriptions
         """
-        own = self.period_ids.filtered(lambda period: invoice in period.invoice_ids and period._is_free())
-        own.state = "invoiced"
-        claiming = (self - own.order_id).filtered(lambda order: order.subscription_state in RUNNING_STATES)
+        own = self.period_ids.filtered(lambda period: invoice in period.invoice_ids)
+        own.filtered(lambda period: period._is_free()).state = "invoiced"
+        billed = own.filtered(lambda period: period.state != "cancelled").order_id
+        claiming = (self - billed).filtered(lambda order: order.subscription_state in RUNNING_STATES)
+        for order in claiming:
+            if period := order._get_completed_period(invoice):
+                period.invoice_ids = [Command.link(invoice.id)]
+                claiming -= order
         self.env["sale.subscription.period"].create([order._prepare_period_values(invoice) for order in claiming])
         self._update_next_invoice_date()
+
+    def _get_completed_period(self, invoice):
+        """Return the last billed period if an invoice only adds to it what was not billed yet, else none.
+
+        :param invoice: a posted `account.move` with recurring lines of the subscription
+        :rtype: sale.subscription.period
+        """
+        self.ensure_one()
+        period = self._get_billed_periods().sorted("date_start")[-1:]
+        for line in self.order_line.filtered("is_recurring"):
+            added = sum((line.invoice_lines & invoice.invoice_line_ids).mapped("quantity"))
+            before = sum((line.invoice_lines & period.invoice_ids.invoice_line_ids).mapped("quantity"))
+            if added and added + before > line.product_uom_qty:
+                return period.browse()
+        return period
 
     def _update_next_invoice_date(self):
         """Let subscriptions that run bill their earliest unbilled period next."""
@@ -73,5 +94,7 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         freed_starts = self.period_ids.filtered(lambda period: period._is_free()).mapped("date_start")
-        following = max(filter(None, (self._get_billed_until() or self.start_date, self.resumed_on)))
+        # A subscription taken over from elsewhere has a next invoice date, and no periods.
+        billed_until = self._get_billed_until() or self.next_invoice_date or self.start_date
+        following = max(filter(None, (billed_until, self.resumed_on)))
         return min(freed_starts, default=following)

@@ -71,7 +71,7 @@ class SaleOrderCloseReason(models.Model):
         for reason, count in used:
             raise UserError(
                 self.env._(
-                    "The close reason %(reason)s is used by %(count)s subscriptions and cannot be deleted. Archive it "
+                    "The close reason %(reason)s is in use (subscriptions: %(count)s) and cannot be deleted. Archive it "
                     "instead: they keep it, and nobody can choose it any more.",
                     reason=reason.name,
                     count=count,

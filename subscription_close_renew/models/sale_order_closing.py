@@ -116,7 +116,7 @@ class SaleOrder(models.Model):
                 )
         self._track_set_log_message(self.env._("The planned close was undone: the subscription goes on."))
         for order in self:
-            order.write(order._prepare_keep_values())
+            order._write_subscription(order._prepare_keep_values())
         return True
 
     def subscription_reopen(self):
@@ -200,7 +200,7 @@ class SaleOrder(models.Model):
         if when == "now":
             return today
         if when == "period_end":
-            period_end = max(self._get_billed_until() or today, today)
+            period_end = max(self._get_billed_until() or self.next_invoice_date or today, today)
             return min(period_end, self.end_date or period_end)
         if when != "date":
             raise UserError(
@@ -240,7 +240,7 @@ class SaleOrder(models.Model):
             )
         )
         for order in self:
-            order.write(order._prepare_close_request_values(reason, end_date))
+            order._write_subscription(order._prepare_close_request_values(reason, end_date))
 
     def _prepare_close_request_values(self, reason, end_date):
         """Return the values of a close that was asked for.
@@ -256,10 +256,9 @@ class SaleOrder(models.Model):
 
     def _close(self):
         """Close subscriptions whose end has come: nothing is billed from here on."""
-        end_of_term = self.env["sale.order.close.reason"]._get_system_reason("end_of_term")
-        for (company, reason), orders in self.grouped(
-            lambda order: (order.company_id, order.close_reason_id or end_of_term)
-        ).items():
+        for (company, reason), orders in self.grouped(lambda order: (order.company_id, order.close_reason_id)).items():
+            # A term that has run out was asked for by nobody.
+            reason = reason or reason._get_system_reason("end_of_term")
             orders._transition_subscription(
                 "close",
                 orders._prepare_close_values(company._get_subscription_today(), reason),
@@ -350,6 +349,8 @@ class SaleOrder(models.Model):
     def _cancel_subscription(self):
         """Take a confirmed subscription that was never invoiced back to a quotation without dates."""
         self._transition_subscription("cancel", self._prepare_cancel_values())
+        # Whoever may cancel the order drops its periods, none of which has an invoice: it may start anew, and later.
+        self.sudo().period_ids.unlink()
 
     def _prepare_cancel_values(self):
         """Return the values of a subscription that was cancelled before its first invoice.

@@ -35,9 +35,22 @@ class SaleOrderLine(models.Model):
     def _compute_price_unit(self):
         return super()._compute_price_unit()
 
-    @api.depends("order_id.plan_id")
-    def _compute_discount(self):
-        return super()._compute_discount()
+    @api.depends("order_id.subscription_state")
+    def _compute_qty_to_invoice(self):
+        res = super()._compute_qty_to_invoice()
+        ended = self.filtered(
+            lambda line: line.is_recurring and line.order_id.subscription_state in ("churned", "renewed")
+        )
+        ended.qty_to_invoice = 0
+        return res
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        lines = super().create(vals_list)
+        lines.filtered(
+            lambda line: not line.order_id.plan_id and line.product_id.recurring_invoice
+        ).order_id._add_plan()
+        return lines
 
     def _get_pricelist_kwargs(self):
         kwargs = super()._get_pricelist_kwargs()

@@ -1,4 +1,8 @@
+from itertools import pairwise
+
 from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+from odoo.tools import format_date
 
 
 class SaleSubscriptionPeriod(models.Model):
@@ -41,6 +45,22 @@ class SaleSubscriptionPeriod(models.Model):
         "A period ends after it begins.",
     )
 
+    @api.constrains("order_id", "date_start", "date_end", "state")
+    def _check_no_overlap(self):
+        for order in self.order_id:
+            periods = order._get_billed_periods().sorted("date_start")
+            for period, following in pairwise(periods):
+                if following.date_start < period.date_end:
+                    raise ValidationError(
+                        self.env._(
+                            "%(order)s is invoiced until %(end)s already, so no period can begin on %(start)s. Set its "
+                            "next invoice date to %(end)s.",
+                            order=order.display_name,
+                            start=format_date(self.env, following.date_start),
+                            end=format_date(self.env, period.date_end),
+                        )
+                    )
+
     @api.depends("order_id", "date_start", "date_end")
     def _compute_display_name(self):
         for period in self:
@@ -58,8 +78,10 @@ class SaleSubscriptionPeriod(models.Model):
         return set(twins.mapped("state")) == {"cancelled"}
 
     def _release(self):
-        """Free periods whose invoice no longer counts, and bill them again from the earliest."""
-        released = self.filtered(lambda period: period.state != "cancelled")
+        """Free the periods none of whose invoices counts any longer, and bill them again from the earliest."""
+        released = self.filtered(
+            lambda period: period.state != "cancelled" and "posted" not in period.invoice_ids.mapped("state")
+        )
         released.state = "cancelled"
         # The index must see it before the period is claimed again.
         released.flush_recordset(["state"])

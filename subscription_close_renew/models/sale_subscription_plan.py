@@ -90,7 +90,7 @@ class SaleSubscriptionPlan(models.Model):
         for plan, count in used.items():
             raise UserError(
                 self.env._(
-                    "The recurring plan %(plan)s is used by %(count)s orders and cannot be deleted. Archive it "
+                    "The recurring plan %(plan)s is in use (orders: %(count)s) and cannot be deleted. Archive it "
                     "instead: its subscriptions go on, and no new one can choose it.",
                     plan=plan.name,
                     count=count,
@@ -131,7 +131,7 @@ class SaleSubscriptionPlan(models.Model):
         for plan, count in running:
             raise UserError(
                 self.env._(
-                    "%(count)s subscriptions run on the recurring plan %(plan)s, and another billing period would "
+                    "Subscriptions run on the recurring plan %(plan)s (%(count)s), and another billing period would "
                     "move all their dates. Create a new plan instead.",
                     plan=plan.name,
                     count=count,

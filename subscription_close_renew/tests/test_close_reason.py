@@ -18,7 +18,9 @@ class TestCloseReason(SubscriptionCommon):
 
     def test_reason_in_use_cannot_be_deleted(self):
         self.churned_subscription()
-        with self.assertRefused("Moves abroad is used by 1 subscriptions and cannot be deleted. Archive it instead"):
+        with self.assertRefused(
+            "Moves abroad is in use \\(subscriptions: 1\\) and cannot be deleted. Archive it instead"
+        ):
             self.reason.with_user(self.administrator).unlink()
         self.assertTrue(self.reason.exists())
 
@@ -31,7 +33,7 @@ class TestCloseReason(SubscriptionCommon):
         elsewhere = self.make_company("Elsewhere")
         seller = self.make_user("seller_elsewhere", "sales_team.group_sale_salesman", elsewhere)
         self.subscription(user=seller, company=elsewhere).subscription_close(self.reason.id)
-        with self.assertRefused("is used by 1 subscriptions"):
+        with self.assertRefused("is in use \\(subscriptions: 1\\)"):
             self.reason.with_user(self.administrator).unlink()
 
     def test_unused_reason_among_used_ones_is_not_deleted_either(self):

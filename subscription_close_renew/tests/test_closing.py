@@ -869,3 +869,29 @@ class TestCancelling(SubscriptionCommon):
         renewal.action_cancel()
         renewal.action_draft()
         self.assertEqual(renewal.subscription_state, "renewal")
+
+
+@tagged("post_install", "-at_install")
+class TestAfterClosing(SubscriptionCommon):
+    """C7: nothing more is invoiced."""
+
+    def test_closed_subscription_has_nothing_to_invoice(self):
+        order = self.subscription()
+        order.subscription_close(self.reason.id)
+        self.assertEqual(order.invoice_status, "no")
+        with self.assertRefused("No items are available to invoice"):
+            order._create_invoices()
+
+    def test_one_time_lines_of_a_closed_subscription_are_still_invoiced(self):
+        order = self.subscription(lines=[self.line(), self.line(self.one_time_product)])
+        order.subscription_close(self.reason.id)
+        invoice = order._create_invoices()
+        self.assertEqual(invoice.invoice_line_ids.product_id, self.one_time_product)
+
+    def test_close_needs_no_system_reason_when_one_was_given(self):
+        self.env["ir.model.data"].search(
+            [("module", "=", "subscription_close_renew"), ("name", "=", "close_reason_end_of_term")]
+        ).unlink()
+        order = self.subscription()
+        order.subscription_close(self.reason.id)
+        self.assertEqual(order.subscription_state, "churned")

@@ -1,5 +1,6 @@
 import psycopg2
 
+from odoo.exceptions import ValidationError
 from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import mute_logger
@@ -231,3 +232,56 @@ class TestPeriod(SubscriptionCommon):
         self.assertFalse(invoice.env.user.has_group("sales_team.group_sale_salesman"))
         invoice.button_draft()
         self.assertFalse(order.period_ids.filtered(lambda period: period.state == "invoiced"))
+
+    def test_invoice_of_what_was_added_belongs_to_the_billed_period(self):
+        order = self.subscription()
+        order.with_user(self.accountant)._create_invoices().action_post()
+        order.order_line.product_uom_qty = 3
+        invoice = order.with_user(self.accountant)._create_invoices()
+        invoice.action_post()
+        self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
+        self.assertIn(invoice, order.period_ids.sudo().invoice_ids)
+
+    def test_invoice_of_a_line_left_out_before_belongs_to_the_billed_period(self):
+        order = self.subscription(lines=[self.line(), self.line(quantity=2)])
+        first = order.with_user(self.accountant)._create_invoices()
+        first.invoice_line_ids[1].unlink()
+        first.action_post()
+        order.with_user(self.accountant)._create_invoices().action_post()
+        self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
+
+    def test_period_is_free_only_when_none_of_its_invoices_counts(self):
+        order = self.subscription()
+        first = order.with_user(self.accountant)._create_invoices()
+        first.action_post()
+        order.order_line.product_uom_qty = 3
+        second = order.with_user(self.accountant)._create_invoices()
+        second.action_post()
+        self.reset(second)
+        self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
+        self.reset(first)
+        self.assertEqual(self.billed_periods(order), [])
+
+    def test_completing_invoice_that_is_posted_again_bills_no_other_period(self):
+        order = self.subscription()
+        order.with_user(self.accountant)._create_invoices().action_post()
+        order.order_line.product_uom_qty = 3
+        second = order.with_user(self.accountant)._create_invoices()
+        second.action_post()
+        self.reset(second)
+        second.action_post()
+        self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
+
+    def test_period_inside_a_billed_one_is_refused(self):
+        order = self.subscription()
+        self.invoice(order)
+        order.next_invoice_date = "2027-02-15"
+        with self.assertRaisesRegex(ValidationError, "invoiced until 02/28/2027 already"):
+            self.invoice(order)
+
+    def test_subscription_taken_over_keeps_the_date_until_which_it_was_billed(self):
+        order = self.subscription(start="2020-01-31")
+        order.next_invoice_date = "2027-06-30"
+        order.subscription_pause()
+        order.subscription_resume()
+        self.assertDates(order, next_invoice_date="2027-06-30")

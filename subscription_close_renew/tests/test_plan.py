@@ -49,7 +49,7 @@ class TestPlan(SubscriptionCommon):
 
     def test_plan_in_use_cannot_be_deleted(self):
         self.subscription()
-        with self.assertRefused("Every month is used by 1 orders and cannot be deleted. Archive it instead"):
+        with self.assertRefused("Every month is in use \\(orders: 1\\) and cannot be deleted. Archive it instead"):
             self.monthly.with_user(self.administrator).unlink()
         self.assertTrue(self.monthly.exists())
 
@@ -62,7 +62,7 @@ class TestPlan(SubscriptionCommon):
         elsewhere = self.make_company("Elsewhere")
         seller = self.make_user("seller_elsewhere", "sales_team.group_sale_salesman", elsewhere)
         self.quotation(user=seller, company=elsewhere)
-        with self.assertRefused("is used by 1 orders"):
+        with self.assertRefused("is in use \\(orders: 1\\)"):
             self.monthly.with_user(self.administrator).unlink()
 
     def test_unused_plan_can_be_deleted(self):
@@ -78,7 +78,10 @@ class TestPlan(SubscriptionCommon):
     def test_interval_of_a_plan_in_use_cannot_be_changed(self):
         self.subscription()
         for values in ({"billing_period_value": 2}, {"billing_period_unit": "year"}):
-            with self.subTest(values), self.assertRefused("1 subscriptions run on the recurring plan Every month"):
+            with (
+                self.subTest(values),
+                self.assertRefused("Subscriptions run on the recurring plan Every month \\(1\\)"),
+            ):
                 self.monthly.with_user(self.administrator).write(values)
         self.assertEqual((self.monthly.billing_period_value, self.monthly.billing_period_unit), (1, "month"))
 

@@ -150,3 +150,17 @@ class TestPricing(TransactionCase):
     def test_weekly_revenue_is_52_weeks_a_year(self):
         weekly = self.env["sale.subscription.plan"].create({"name": "Weekly", "billing_period_unit": "week"})
         self.assertEqual(self._order(weekly).recurring_monthly, 43.33)
+
+    def test_discount_of_a_one_time_line_stays_when_the_plan_changes(self):
+        self.env.user.group_ids += self.env.ref("sale.group_discount_per_so_line")
+        order = self._order(self.monthly)
+        order.order_line = [Command.create({"product_id": self.poster.id, "discount": 15.0})]
+        order.plan_id = self.yearly
+        self.assertEqual(order.order_line[1].discount, 15.0)
+
+    def test_catalog_shows_the_recurring_price(self):
+        self._price(self.monthly, 12.0)
+        order = self._order(self.monthly, product=self.poster)
+        shown = order._get_product_catalog_order_data(self.product | self.poster)
+        self.assertEqual(shown[self.product.id]["price"], 12.0)
+        self.assertEqual(shown[self.poster.id]["price"], 7.0)

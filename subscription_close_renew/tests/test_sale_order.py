@@ -317,3 +317,78 @@ class TestCopyAndDraft(SubscriptionCommon):
         order = self.paused_subscription(resume_date="2027-03-01")
         order._action_cancel()
         self.assertDates(order, resume_date=False)
+
+
+@tagged("post_install", "-at_install")
+class TestSubscriptionProducts(SubscriptionCommon):
+    """B4, by whatever way a subscription product comes to an order."""
+
+    def test_box_ticked_after_the_quotation_was_made_counts(self):
+        order = self.quotation(lines=[self.line(self.one_time_product)])
+        self.one_time_product.recurring_invoice = True
+        self.assertTrue(order.order_line.is_recurring)
+        order.action_confirm()
+        self.assertEqual(order.recurring_total, 30.0)
+
+    def test_box_ticked_later_changes_no_running_subscription(self):
+        order = self.subscription(lines=[self.line(), self.line(self.one_time_product)])
+        self.one_time_product.recurring_invoice = True
+        self.assertEqual(order.recurring_total, 100.0)
+
+    def test_product_that_is_only_offered_needs_no_plan(self):
+        order = self.quotation(plan=False, lines=[self.line(self.one_time_product), self.line(quantity=0)])
+        order.action_confirm()
+        self.assertEqual(order.state, "sale")
+
+    def test_product_that_is_only_offered_makes_no_subscription(self):
+        order = self.quotation(lines=[self.line(self.one_time_product), self.line(quantity=0)])
+        with self.assertRefused("no subscription product"):
+            order.action_confirm()
+
+    def test_confirmed_ordinary_order_takes_no_subscription_product(self):
+        order = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
+        order.action_confirm()
+        with self.assertRefused("Choose a Recurring Plan, or remove the product"):
+            order.order_line = [self.line()]
+
+    def test_default_plan_comes_with_a_subscription_product_outside_of_forms_too(self):
+        self.company.subscription_default_plan_id = self.yearly
+        order = self.quotation(plan=False)
+        self.assertEqual(order.plan_id, self.yearly)
+        self.assertTrue(order.order_line.is_recurring)
+
+    def test_archived_default_plan_is_not_proposed(self):
+        self.company.subscription_default_plan_id = self.yearly
+        self.yearly.active = False
+        self.assertFalse(self.quotation(plan=False).plan_id)
+
+    def test_customer_is_not_asked_to_sign_or_pay_what_cannot_be_confirmed(self):
+        order = self.quotation(plan=False, require_signature=True, require_payment=True)
+        self.assertFalse(order._has_to_be_signed())
+        self.assertFalse(order._has_to_be_paid())
+
+    def test_customer_is_asked_to_sign_and_pay_a_subscription(self):
+        order = self.quotation(require_signature=True, require_payment=True)
+        self.assertTrue(order._has_to_be_signed())
+        self.assertTrue(order._has_to_be_paid())
+
+    def test_imported_confirmed_order_with_a_plan_runs(self):
+        order = self.quotation(state="sale", start="2027-01-15")
+        self.assertEqual(order.subscription_state, "progress")
+        self.assertDates(order, anchor_date="2027-01-15", next_invoice_date="2027-01-15")
+
+    def test_dates_that_methods_write_are_not_written_by_hand(self):
+        order = self.subscription()
+        for name in ("anchor_date", "closed_on", "close_requested_on", "resumed_on", "term_end_date"):
+            with self.subTest(name), self.assertRefused("is not set by hand"):
+                order.write({name: "2027-03-01"})
+
+    def test_cancelled_and_confirmed_again_bills_nothing_of_before(self):
+        order = self.subscription(start="2027-01-01")
+        invoice = self.invoice(order)
+        self.reset(invoice)
+        invoice.button_cancel()
+        order.action_cancel()
+        order.action_draft()
+        order.action_confirm()
+        self.assertDates(order, next_invoice_date="2027-01-31")
