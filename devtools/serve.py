@@ -19,9 +19,9 @@ The address is {url}
 
   admin / admin     administrator: plans, close reasons, everybody's subscriptions
   demo / demo       salesperson
-  portal / portal   customer, under {url}/my/subscriptions
+  portal / portal   customer, under {url}/my/orders
 
-Look first at Sales ‣ Subscriptions as admin: open one, close it, renew it. Then at the same as the customer sees it.
+Look first at the app Subscriptions as admin: open one that is In Progress, press Close and pick a reason.
 The log is {log}. Ctrl-C stops everything; the data stay.
 """
 
