@@ -4,7 +4,6 @@
     "summary": "Recurring sales orders that are closed and renewed by staff and customers",
     "category": "Sales/Subscriptions",
     "author": "Subscription Close Renew contributors",
-    "website": "https://github.com/subscription-close-renew/subscription-close-renew",
     "license": "LGPL-3",
     "depends": ["sale"],
     "excludes": ["sale_subscription"],

@@ -21,5 +21,11 @@ def pre_init_hook(env):
 
 
 def uninstall_hook(env):
-    """Delete the recurring prices: without their plan they would become ordinary prices."""
+    """Leave ordinary orders and products behind, and no recurring price: without its plan it would be an ordinary one."""
     env["product.pricelist.item"].with_context(active_test=False).search([("plan_id", "!=", False)]).unlink()
+    # Plans and close reasons are deleted before the columns that refer to them.
+    env.invalidate_all()
+    env.cr.execute("UPDATE sale_order SET plan_id = NULL, close_reason_id = NULL WHERE plan_id IS NOT NULL")
+    # The demonstration company's orders are invoiced, and stay with their products as any other's.
+    kept = [("module", "=", "subscription_close_renew"), ("model", "in", ("product.template", "sale.order"))]
+    env["ir.model.data"].search(kept).unlink()

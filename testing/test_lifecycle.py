@@ -80,6 +80,18 @@ class TestLifecycle:
         assert ordinary.checksums() == ordinary.before
 
 
+def test_demonstration_company_keeps_its_orders_when_the_addon_goes(place):
+    template, _troubles = place.databases.addon_template()
+    name = place.scratch.database(place.databases, template, "demonstration")
+
+    def orders():
+        return place.databases.sql("SELECT count(*), sum(amount_total), min(state) FROM sale_order", name)
+
+    before = orders()
+    assert troubles(place.odoo.uninstall(name, [project.ADDON])) == []
+    assert orders() == before
+
+
 def test_installation_does_not_pause_for_each_order(place, base):
     """With ten thousand orders the installation takes the statements that it takes with a few."""
     statements = {}
