@@ -31,5 +31,6 @@ class ResCompany(models.Model):
         :rtype: date
         """
         self.ensure_one()
+        # A time zone is no secret, also from whom the contact is hidden.
         zone = ZoneInfo(self.partner_id.sudo().tz or "UTC")
         return fields.Datetime.now().replace(tzinfo=timezone.utc).astimezone(zone).date()

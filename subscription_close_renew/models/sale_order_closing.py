@@ -236,7 +236,7 @@ class SaleOrder(models.Model):
         """Write down that the subscriptions close, why and when; they run until then."""
         self._track_set_log_message(
             self.env._(
-                "Close on %(date)s. Reason: %(reason)s", date=format_date(self.env, end_date), reason=reason.name
+                "Closes on %(date)s. Reason: %(reason)s", date=format_date(self.env, end_date), reason=reason.name
             )
         )
         for order in self:
@@ -247,6 +247,7 @@ class SaleOrder(models.Model):
 
         :rtype: dict
         """
+        self.ensure_one()
         return {
             "close_reason_id": reason.id,
             "close_requested_on": fields.Datetime.now(),
@@ -341,7 +342,8 @@ class SaleOrder(models.Model):
                 )
             raise UserError(
                 self.env._(
-                    "%(order)s runs and was invoiced, so it cannot be cancelled. Close it instead, with the button Close.",
+                    "%(order)s runs and was invoiced, so it cannot be cancelled. Close the subscription instead, with the "
+                    "button at the top of the order.",
                     order=order.display_name,
                 )
             )

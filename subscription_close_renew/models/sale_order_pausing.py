@@ -11,7 +11,6 @@ class SaleOrder(models.Model):
         tracking=True,
         help="A paused subscription goes on by itself on this day. Leave empty to resume it by hand.",
     )
-
     resumed_on = fields.Date(
         copy=False,
         readonly=True,

@@ -138,11 +138,6 @@ class SaleSubscriptionPlan(models.Model):
                 )
             )
 
-    def _get_period_start(self, anchor, index):
-        """Return the first day of a period; see :func:`~..tools.recurrence.period_start`."""
-        self.ensure_one()
-        return recurrence.period_start(anchor, index, self.billing_period_value, self.billing_period_unit)
-
     def _get_next_period_start(self, anchor, day):
         """Return the first day of the period after a day's; see :func:`~..tools.recurrence.next_start`."""
         self.ensure_one()

@@ -59,6 +59,14 @@ class TestSubscriptionTours(HttpCase):
         self.assertEqual(order.subscription_state, "progress")
         self.assertFalse(order.end_date)
 
+    def test_invoiced_subscription_is_not_cancelled_but_paused_and_reopened(self):
+        order = self._subscription()
+        order._create_invoices().action_post()
+        next_invoice_date = order.next_invoice_date
+        self.start_tour(f"/odoo/subscriptions/{order.id}", "subscription_pause_and_reopen", login="admin")
+        self.assertEqual(order.subscription_state, "progress")
+        self.assertEqual(order.next_invoice_date, next_invoice_date)
+
     def test_three_subscriptions_are_closed_from_the_list_at_once(self):
         orders = self._subscription() + self._subscription() + self._subscription()
         action = self.env["ir.actions.act_window"].create(

@@ -124,3 +124,40 @@ registry.category("web_tour.tours").add("subscription_close_from_list", {
         },
     ],
 });
+
+registry.category("web_tour.tours").add("subscription_pause_and_reopen", {
+    steps: () => [
+        ...pressButton("action_cancel", "Cancel"),
+        {
+            content: "Yes, cancel it",
+            trigger: ".modal .modal-footer .btn-primary",
+            run: "click",
+        },
+        {
+            content: "It was invoiced, so it can only be closed",
+            trigger: '.modal .modal-body:contains("Close the subscription instead")',
+        },
+        {
+            content: "Very well",
+            trigger: ".modal .modal-footer .btn-primary",
+            run: "click",
+        },
+        ...pressButton("action_subscription_pause", "Pause"),
+        ...submitPopUp("Pause"),
+        ...seeState("Paused"),
+        ...pressButton("subscription_resume", "Resume"),
+        ...seeState("In Progress"),
+        ...openClosePopUp(),
+        ...pickIn("reason_id", "Tour Reason"),
+        ...submitPopUp(),
+        ...seeState("Churned"),
+        ...pressButton("subscription_reopen", "Reopen"),
+        {
+            content: "Yes, reopen it",
+            trigger: ".modal .modal-footer .btn-primary",
+            run: "click",
+        },
+        ...seeState("In Progress"),
+        ...seeInChatter("The subscription was reopened"),
+    ],
+});

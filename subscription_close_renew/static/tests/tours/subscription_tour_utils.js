@@ -51,11 +51,11 @@ export function openClosePopUp() {
     ];
 }
 
-export function submitPopUp() {
+export function submitPopUp(label = "Submit") {
     return [
         {
-            content: "Submit",
-            trigger: '.modal button[name=action_submit]:contains("Submit")',
+            content: label,
+            trigger: `.modal button[name=action_submit]:contains("${label}")`,
             run: "click",
         },
         {

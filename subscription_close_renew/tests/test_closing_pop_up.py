@@ -1,0 +1,171 @@
+from odoo.exceptions import AccessError
+from odoo.tests import Form, tagged
+
+from .common import SubscriptionCommon
+
+
+@tagged("post_install", "-at_install")
+class TestClosePopUp(SubscriptionCommon):
+    """C2, C6: the pop-up Close Reason."""
+
+    def pop_up(self, orders):
+        """Open the pop-up as the button Close does."""
+        action = orders.action_subscription_close()
+        return Form(orders.env[action["res_model"]].with_context(**action["context"]))
+
+    def submit(self, orders, **values):
+        form = self.pop_up(orders)
+        form.reason_id = self.reason
+        for name, value in values.items():
+            form[name] = value
+        return form.save().action_submit()
+
+    def test_submit_closes_with_the_reason_that_was_picked(self):
+        order = self.subscription()
+        self.assertEqual(self.submit(order), {"type": "ir.actions.act_window_close"})
+        self.assertEqual((order.subscription_state, order.close_reason_id), ("churned", self.reason))
+
+    def test_submit_closes_at_the_end_of_the_paid_period(self):
+        order = self.subscription()
+        self.invoice(order)
+        self.submit(order, when="period_end")
+        self.assertDates(order, end_date="2027-02-28")
+
+    def test_submit_closes_on_the_date_that_was_entered(self):
+        order = self.subscription()
+        self.submit(order, when="date", date="2027-06-15")
+        self.assertDates(order, end_date="2027-06-15")
+
+    def test_pop_up_asks_for_a_reason(self):
+        form = self.pop_up(self.subscription())
+        with self.assertRaisesRegex(AssertionError, "reason_id"):
+            form.save()
+
+    def test_pop_up_asks_for_the_date(self):
+        form = self.pop_up(self.subscription())
+        form.reason_id = self.reason
+        form.when = "date"
+        with self.assertRaisesRegex(AssertionError, "date"):
+            form.save()
+
+    def test_pop_up_tells_when_it_takes_effect(self):
+        order = self.subscription()
+        self.invoice(order)
+        form = self.pop_up(order)
+        self.assertIn("ends today", form.effect)
+        form.when = "period_end"
+        self.assertIn("02/28/2027", form.effect)
+        form.when = "date"
+        self.assertFalse(form.effect)
+        form.date = "2027-06-15"
+        self.assertIn("06/15/2027", form.effect)
+
+    def test_pop_up_tells_the_span_of_several_ends(self):
+        orders = self.subscription() | self.subscription(plan=self.weekly)
+        for order in orders:
+            self.invoice(order)
+        form = self.pop_up(orders)
+        form.when = "period_end"
+        self.assertRegex(form.effect, "between 02/07/2027 and 02/28/2027")
+
+    def test_past_date_is_refused_on_submit(self):
+        order = self.subscription()
+        form = self.pop_up(order)
+        form.reason_id = self.reason
+        form.when = "date"
+        form.date = "2027-01-30"
+        wizard = form.save()
+        with self.assertRefused("is past"):
+            wizard.action_submit()
+        self.assertEqual(order.subscription_state, "progress")
+
+    def test_pop_up_that_is_discarded_changes_nothing(self):
+        order = self.subscription()
+        messages = order.message_ids
+        form = self.pop_up(order)
+        form.reason_id = self.reason
+        form.save()
+        self.flush_chatter()
+        self.assertEqual((order.subscription_state, order.is_closing), ("progress", False))
+        self.assertFalse(order.close_reason_id)
+        self.assertEqual(order.message_ids, messages)
+
+    def test_pop_up_does_not_open_for_what_is_closed(self):
+        order = self.churned_subscription()
+        with self.assertRefused("is closed already"):
+            order.action_subscription_close()
+
+    def test_pop_up_submitted_after_somebody_else_closed_is_refused(self):
+        order = self.subscription()
+        form = self.pop_up(order)
+        form.reason_id = self.hidden_reason
+        wizard = form.save()
+        order.subscription_close(self.reason.id)
+        with self.assertRefused("is closed already"):
+            wizard.action_submit()
+        self.assertEqual(order.close_reason_id, self.reason)
+
+    def quick_create_context(self, user):
+        """Return the context with which the Reason drop-down creates what was typed in, as the web client does."""
+        wizards = self.env["sale.subscription.close.wizard"].with_user(user)
+        return wizards.fields_get(["reason_id"])["reason_id"]["context"]
+
+    def test_reason_that_was_typed_in_closes(self):
+        order = self.subscription(user=self.administrator)
+        reasons = self.env["sale.order.close.reason"].with_user(self.administrator)
+        reason_id, name = reasons.with_context(**self.quick_create_context(self.administrator)).name_create("Flooded")
+        form = self.pop_up(order)
+        form.reason_id = reasons.browse(reason_id)
+        form.save().action_submit()
+        self.assertEqual((order.subscription_state, order.close_reason_id.name), ("churned", "Flooded"))
+        self.assertEqual(name, "Flooded")
+
+    def test_reason_that_was_typed_in_is_hidden_from_the_portal(self):
+        reasons = self.env["sale.order.close.reason"].with_user(self.administrator)
+        reason_id, _name = reasons.with_context(**self.quick_create_context(self.administrator)).name_create("Flooded")
+        self.assertFalse(reasons.browse(reason_id).visible_in_portal)
+
+    def test_salesperson_who_types_in_a_reason_is_refused(self):
+        reasons = self.env["sale.order.close.reason"].with_user(self.salesperson)
+        with self.assertRaises(AccessError):
+            reasons.with_context(**self.quick_create_context(self.salesperson)).name_create("Flooded")
+
+    def test_three_from_the_list_are_asked_about_once(self):
+        orders = self.subscription() | self.subscription(plan=self.weekly) | self.subscription(plan=self.yearly)
+        self.submit(orders)
+        self.assertEqual(set(orders.mapped("subscription_state")), {"churned"})
+        self.assertEqual(orders.close_reason_id, self.reason)
+
+    def test_closing_many_takes_at_most_ten_queries_each(self):
+        orders = (
+            self.env["sale.order"].with_user(self.salesperson).union(*(self.subscription() for _order in range(20)))
+        )
+        self.env.invalidate_all()
+        before = self.cr.sql_log_count
+        orders.subscription_close(self.reason.id)
+        self.flush_chatter()
+        self.assertLessEqual((self.cr.sql_log_count - before) / len(orders), 10)
+
+    def test_mixed_selection_closes_those_that_can_be_closed(self):
+        running, quotation, closed = self.subscription(), self.quotation(), self.churned_subscription()
+        form = self.pop_up(running | quotation | closed)
+        form.reason_id = self.hidden_reason
+        form.save().action_submit()
+        self.assertEqual(
+            (running | quotation | closed).mapped("subscription_state"), ["churned", "quotation", "churned"]
+        )
+        self.assertEqual(running.close_reason_id, self.hidden_reason)
+        self.assertEqual(closed.close_reason_id, self.reason)
+
+    def test_mixed_selection_lists_those_that_cannot_be_closed(self):
+        running, quotation, closed = self.subscription(), self.quotation(), self.churned_subscription()
+        form = self.pop_up(running | quotation | closed)
+        self.assertEqual(form.closable_count, 1)
+        self.assertRegex(form.refusals, f"{quotation.name}.*has not started")
+        self.assertRegex(form.refusals, f"{closed.name}.*is closed already")
+        self.assertNotIn(running.name, form.refusals)
+
+    def test_selection_without_any_that_can_be_closed_opens_no_pop_up(self):
+        quotation, closed = self.quotation(), self.churned_subscription()
+        with self.assertRefused("(?s)has not started.*is closed already"):
+            (quotation | closed).action_subscription_close()
