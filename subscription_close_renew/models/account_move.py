@@ -1,4 +1,7 @@
-from odoo import models
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
 
 
 class AccountMove(models.Model):
@@ -19,17 +22,138 @@ class AccountMove(models.Model):
         self._release_subscription_periods()
         return res
 
+    def _invoice_paid_hook(self):
+        res = super()._invoice_paid_hook()
+        # Whoever may register the payment ends the dunning of what it pays.
+        self._get_subscriptions().sudo()._get_periods_of(self)._note_paid()
+        return res
+
+    def _has_to_be_paid(self):
+        return super()._has_to_be_paid() and not self._get_charge_in_flight_message()
+
+    def _get_online_payment_error(self):
+        messages = super()._get_online_payment_error(), self._get_charge_in_flight_message()
+        return "\n".join(filter(None, messages))
+
+    def _get_mail_template(self):
+        template = self._get_subscriptions().sudo().plan_id.invoice_mail_template_id
+        if self.move_type == "out_invoice" and len(template) == 1:
+            return template
+        return super()._get_mail_template()
+
+    def _get_subscriptions(self):
+        """Return the subscriptions that these invoices bill.
+
+        :rtype: sale.order
+        """
+        return self.invoice_line_ids.subscription_id
+
+    def _is_billing(self):
+        """Tell whether an invoice counts: it is posted, and not credited in full.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        if self.state != "posted":
+            return False
+        credit_notes = self.reversal_move_ids.filtered(lambda move: move.state == "posted")
+        credited = sum(credit_notes.mapped("amount_total"))
+        return not credit_notes or self.currency_id.compare_amounts(credited, self.amount_total) < 0
+
     def _claim_subscription_periods(self):
-        """Let each posted invoice with recurring lines claim a period of its subscriptions."""
-        for invoice in self:
-            if invoice.move_type == "out_invoice" and invoice.invoice_line_ids.subscription_id:
-                # Whoever may post the invoice may bill the period: an accountant need not be a salesperson.
-                invoice.invoice_line_ids.subscription_id.sudo()._claim_period(invoice)
+        """Let posted invoices with recurring lines claim the periods that they bill, and credit notes free them."""
+        moves = self.filtered("invoice_line_ids.subscription_id")
+        invoices = moves.filtered(lambda move: move.move_type == "out_invoice")
+        if invoices:
+            # Whoever may post the invoice may bill the period: an accountant need not be a salesperson.
+            invoices._get_subscriptions().sudo()._claim_periods(invoices.sudo())
+        for note in moves.filtered(lambda move: move.move_type == "out_refund" and move.reversed_entry_id):
+            # Whoever may post the credit note may free the period.
+            note.sudo().reversed_entry_id._release_credited_periods()
 
     def _release_subscription_periods(self):
         """Free the periods of invoices that no longer count, so that they can be billed again."""
-        subscriptions = self.invoice_line_ids.subscription_id
-        if subscriptions:
-            # Whoever may reset the invoice may free its period, as for the claim.
-            periods = subscriptions.sudo().period_ids.filtered(lambda period: period.invoice_ids & self)
-            periods._release()
+        for note in self.filtered(lambda move: move.move_type == "out_refund" and move.reversed_entry_id):
+            # Whoever may reset the credit note lets its invoice count again.
+            note.sudo().reversed_entry_id.filtered(lambda move: move.state == "posted")._claim_subscription_periods()
+        # Whoever may reset the invoice may free its period, as for the claim.
+        self._get_subscriptions().sudo()._get_periods_of(self)._release()
+
+    def _release_credited_periods(self):
+        """Free the periods of invoices that were credited in full, and say so: they are billed again."""
+        for period in self._get_subscriptions()._get_periods_of(self)._release():
+            period.order_id.message_post(
+                body=self.env._(
+                    "%(invoice)s is credited in full: its period (%(start)s to %(end)s) is invoiced again, unless the "
+                    "subscription is closed or paused before.",
+                    invoice=", ".join(invoice._get_html_link() for invoice in period.invoice_ids),
+                    start=period.date_start,
+                    end=period.date_end,
+                )
+            )
+
+    def _get_charge_in_flight_message(self):
+        """Return why these invoices cannot be paid at this moment, or False if they can.
+
+        :rtype: str | bool
+        """
+        # Only whether a charge is under way is read, for whoever may pay the invoice.
+        for order in self._get_subscriptions().sudo():
+            if order.payment_exception:
+                return self.env._(
+                    "A payment of the subscription %(order)s is being processed, so that nothing more can be paid for it "
+                    "before its outcome is known.",
+                    order=order.name,
+                )
+        return False
+
+    def _check_no_charge_in_flight(self):
+        """Refuse another payment while the outcome of one is not known: both could succeed.
+
+        :raises UserError: naming the subscription
+        """
+        if message := self._get_charge_in_flight_message():
+            raise UserError(message)
+
+    def _is_being_paid(self, besides=None):
+        """Tell whether a payment of this invoice has begun whose money is not in the books yet.
+
+        :param besides: a `payment.transaction` that does not count
+        :rtype: bool
+        """
+        self.ensure_one()
+        transactions = self.transaction_ids - besides if besides else self.transaction_ids
+        return any(transaction._is_under_way() for transaction in transactions)
+
+    def _is_in_checkout(self):
+        """Tell whether the customer may be paying this invoice on a page of the provider at this moment.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        # Providers forget an unfinished checkout after a day.
+        since = fields.Datetime.now() - timedelta(days=1)
+        return any(
+            transaction.state == "draft" and transaction.create_date > since for transaction in self.transaction_ids
+        )
+
+    def _is_prepaid(self):
+        """Tell whether the customer paid already when accepting the quotation, or is about to.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return any(transaction.state == "done" or transaction._is_under_way() for transaction in self.transaction_ids)
+
+    def _plan_subscription_mail(self):
+        """Have the invoices sent by Odoo's own sender, once they are committed, if their plan says so."""
+        to_send = self.filtered(lambda move: move._get_subscriptions().plan_id.invoice_mail_template_id)
+        author = self.env.user
+        to_send.sending_data = {"author_user_id": author.id, "author_partner_id": author.partner_id.id}
+
+    @api.model
+    def _trigger_subscription_mails(self):
+        """Let Odoo's sender of invoices begin, once this transaction is committed."""
+        # What the sender is does not depend on who wakes it.
+        if cron := self.env.ref("account.ir_cron_account_move_send", raise_if_not_found=False):
+            cron.sudo()._trigger()

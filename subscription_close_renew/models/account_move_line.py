@@ -11,3 +11,17 @@ class AccountMoveLine(models.Model):
         readonly=True,
         help="The subscription that this line invoices one period of.",
     )
+    subscription_period_start = fields.Date(
+        copy=False, readonly=True, help="First day of the period that this line invoices."
+    )
+    subscription_period_end = fields.Date(
+        copy=False, readonly=True, help="First day after the period that this line invoices."
+    )
+
+    def _copy_data_extend_business_fields(self, values):
+        # A credit note takes back what its invoice billed, and the invoice that replaces this bills it again.
+        res = super()._copy_data_extend_business_fields(values)
+        for name in ("subscription_period_start", "subscription_period_end"):
+            values[name] = self[name]
+        values["subscription_id"] = self.subscription_id.id
+        return res

@@ -23,6 +23,7 @@ TRANSITIONS = {
     "unrenew": {"renewed": "progress"},
 }
 RUNNING_STATES = ("progress", "paused")
+ENDED_STATES = ("renewed", "churned")
 # What only the methods of a subscription write: a wrong value would bill a period twice, or not at all.
 GUARDED_FIELDS = frozenset(
     (
@@ -78,11 +79,6 @@ class SaleOrder(models.Model):
         copy=False,
         tracking=True,
         help="The subscription is next invoiced on this day.",
-    )
-    period_ids = fields.One2many(
-        comodel_name="sale.subscription.period",
-        inverse_name="order_id",
-        string="Billed Periods",
     )
     recurring_total = fields.Monetary(
         compute="_compute_recurring_amounts",
@@ -324,18 +320,31 @@ class SaleOrder(models.Model):
         :param str date_field: name of a date field
         :rtype: Domain
         """
-        # A scheduled action serves all companies, whatever the user's; subscriptions of an archived one rest.
-        companies = self.env["res.company"].sudo().search([("active", "=", True)])
         return Domain.OR(
-            Domain("company_id", "in", company_ids.ids) & Domain(date_field, "<=", today)
-            for today, company_ids in companies.grouped(lambda company: company._get_subscription_today()).items()
+            Domain("company_id", "in", companies.ids) & Domain(date_field, "<=", today)
+            for today, companies in self._get_company_days().items()
         )
+
+    def _get_company_days(self):
+        """Return which companies have which date today: a scheduled action serves all companies, whatever the user's.
+
+        :return: ``{date: res.company}``
+        :rtype: dict
+        """
+        # Subscriptions of an archived company rest; which day it is where a company is, is no secret.
+        companies = self.env["res.company"].sudo().search([("active", "=", True)])
+        return companies.grouped(lambda company: company._get_subscription_today())
+
+    @api.model
+    def _is_transition(self):
+        """Tell whether it is the methods of a subscription that write, and nobody by hand."""
+        return self.env.context.get("subscription_transition") is _TRANSITION
 
     @api.model
     def _check_subscription_vals(self, vals):
         """Refuse to write by hand what only the methods of a subscription write."""
         names = GUARDED_FIELDS & vals.keys()
-        if names and self.env.context.get("subscription_transition") is not _TRANSITION:
+        if names and not self._is_transition():
             raise UserError(
                 self.env._(
                     "%(field)s is not set by hand. Use the buttons (Confirm, Close, Pause…), or the methods behind them.",

@@ -1,58 +1,117 @@
 import logging
+from collections import Counter
 
 from odoo import api, models
+from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
-from odoo.tools import split_every
+from odoo.tools import SQL
 
 _logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 100
 
 
+class StopRun(UserError):
+    """Nothing more of the same would succeed in this run."""
+
+
 class SaleOrder(models.Model):
     _inherit = "sale.order"
 
     @api.model
-    def _run_for_due(self, date_field, states, method_name):
-        """Call a method on all subscriptions whose date has come, in batches that each are committed.
+    def _run_for_due(self, domain, date_field, method_name, size=BATCH_SIZE, most=1):
+        """Call a method on all subscriptions of a domain, in batches that each are committed.
 
-        A record that fails is set aside; it neither stops nor undoes the others. Rows that another
-        worker holds are left to it.
+        The oldest date comes first. A record that fails is set aside; it neither stops nor undoes the others. Rows
+        that another worker holds are left to it, so that any number of workers share the work.
 
-        :param str date_field: name of the date field
-        :param tuple states: subscription states that count
+        :param Domain domain: what is due; a record that was dealt with no longer fits it
+        :param str date_field: name of the date field to begin with the oldest of
         :param str method_name: method of `sale.order`, called on many records at a time
+        :param int size: most records in a batch
+        :param int most: most calls for one record, which still fits the domain after each
+        :return: the records that the method was called on with success
+        :rtype: sale.order
         """
-        domain = Domain("subscription_state", "in", states) & self._get_due_domain(date_field)
-        due_ids = self.search(domain, order=f"{date_field}, id").ids
-        remaining = len(due_ids)
-        self.env["ir.cron"]._commit_progress(remaining=remaining)
-        for batch_ids in split_every(BATCH_SIZE, due_ids):
-            # Once locked, a row is looked at again: another transaction may have dealt with it.
-            batch = self.browse(batch_ids).try_lock_for_update().filtered_domain(domain)
-            batch._call_set_aside_failing(method_name)
-            remaining -= len(batch_ids)
-            if not self.env["ir.cron"]._commit_progress(len(batch_ids), remaining=remaining):
+        done, tries, left = Counter(), Counter(), set()
+        self.env["ir.cron"]._commit_progress(remaining=self.search_count(domain))
+        while batch := self._lock_next(domain & Domain("id", "not in", list(left)), date_field, size):
+            tries.update(batch.ids)
+            try:
+                failed = batch._call_alone(method_name) if size == 1 else batch._call_set_aside_failing(method_name)
+                done.update((batch - failed).ids)
+                left.update(failed.ids)
+                in_time = self.env["ir.cron"]._commit_progress(len(batch))
+            except StopRun as error:
+                self.env.cr.rollback()
+                batch._set_aside(error)
+                self.env["ir.cron"]._commit_progress()
+                in_time = False
+            except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
+                # Somebody else works on these records at this moment: a new transaction sees how they left them.
+                self.env.cr.rollback()
+                in_time = True
+            left.update(order_id for order_id in batch.ids if done[order_id] >= most or tries[order_id] >= most + 2)
+            if not in_time:
                 break
+        else:
+            self.env["ir.cron"]._commit_progress(remaining=0)
+        return self.browse(done)
+
+    @api.model
+    def _lock_next(self, domain, date_field, size):
+        """Lock the records of a domain that come first, without those that another transaction holds.
+
+        To be called at the beginning of a transaction: nothing of before is known any more.
+
+        :rtype: sale.order
+        """
+        query = self._search(domain, order=f"{date_field}, id", limit=size)
+        rows = SQL("%s FOR NO KEY UPDATE OF %s SKIP LOCKED", query.select(), SQL.identifier(self._table))
+        try:
+            return self.browse(order_id for (order_id,) in self.env.execute_query(rows))
+        except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
+            # Another worker was quicker by a moment: what it did is seen by a new transaction.
+            self.env.cr.rollback()
+            return self._lock_next(domain, date_field, size)
+
+    def _call_alone(self, method_name):
+        """Call a method on one record, which may commit; a failure undoes what was not committed, and sets it aside.
+
+        :return: the record, if the method failed on it
+        :rtype: sale.order
+        """
+        try:
+            getattr(self, method_name)()
+            self.env.cr.flush()
+            return self.browse()
+        except (StopRun, *PG_CONCURRENCY_EXCEPTIONS_TO_RETRY):
+            raise
+        except Exception as error:
+            self.env.cr.rollback()
+            self._set_aside(error)
+            return self
 
     def _call_set_aside_failing(self, method_name):
-        """Call a method on many records; halve those that fail until the bad ones are alone, and set these aside."""
-        if not self:
-            return
+        """Call a method on many records; halve those that fail until the bad ones are alone, and set these aside.
+
+        :return: the records on which the method failed
+        :rtype: sale.order
+        """
         try:
             with self.env.cr.savepoint():
                 getattr(self, method_name)()
+            return self.browse()
         except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
-            # Somebody else works on these records at this moment: the next run finds them as they left them.
-            _logger.info("Subscriptions %s are in use, and wait for the next run", self.ids)
+            raise
         except Exception as error:
             if len(self) == 1:
                 self._set_aside(error)
-                return
+                return self
             middle = len(self) // 2
-            self[:middle]._call_set_aside_failing(method_name)
-            self[middle:]._call_set_aside_failing(method_name)
+            halves = self[:middle], self[middle:]
+            return self.concat(*(half._call_set_aside_failing(method_name) for half in halves))
 
     def _set_aside(self, error):
         """Tell the salesperson that a subscription could not be dealt with, once, and leave it for the next run.
@@ -61,16 +120,27 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         _logger.warning("Subscription %s (id %s) is set aside", self.name, self.id, exc_info=error)
-        summary = self.env._("Subscription needs attention")
-        if self.activity_ids.filtered(lambda activity: activity.summary == summary):
-            return
-        self.activity_schedule(
-            "mail.mail_activity_data_warning",
-            summary=summary,
-            note=self.env._(
+        self._ask_for_attention(
+            self.env._("Subscription needs attention"),
+            self.env._(
                 "A scheduled action could not deal with this subscription, and tries again at its next run. "
                 "What went wrong: %(error)s",
                 error=error,
             ),
+        )
+
+    def _ask_for_attention(self, summary, note):
+        """Give the salesperson an activity, unless there is one with this summary already.
+
+        :param str summary: what it is about, in a few words
+        :param note: what to do (str or Markup)
+        """
+        self.ensure_one()
+        if summary in self.activity_ids.mapped("summary"):
+            return
+        self.activity_schedule(
+            "mail.mail_activity_data_warning",
+            summary=summary,
+            note=note,
             user_id=self.user_id.id or self.env.uid,
         )

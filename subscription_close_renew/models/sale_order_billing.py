@@ -1,100 +1,280 @@
-from odoo import models
-from odoo.fields import Command
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Command, Domain
+from odoo.tools import format_date
 
-from .sale_order import RUNNING_STATES
+from .sale_order import ENDED_STATES
+
+# Periods of one subscription that one run invoices: who was billed by nobody for a year gets no flood of invoices.
+MOST_PERIODS_PER_RUN = 12
+UPCOMING_PERIODS = 12
 
 
 class SaleOrder(models.Model):
     _inherit = "sale.order"
 
-    def _claim_period(self, invoice):
-        """Record which period of each of these subscriptions an invoice bills, and move their next invoice date.
+    billing_status = fields.Char(compute="_compute_billing_status")
+    is_billing_due = fields.Boolean(compute="_compute_is_billing_due")
+    upcoming_periods = fields.Html(string="Next Periods", compute="_compute_upcoming_periods", sanitize=False)
 
-        An invoice that is posted again takes back the period that it had, whatever has become of the subscription.
-        One that completes the last billed period (more seats, a line left out before) belongs to that period. Any
-        other bills the next period of a subscription that runs, and none of one that has ended.
+    @api.model
+    def _cron_subscription_billing(self):
+        """Invoice all subscriptions whose next invoice date has come, and collect what a payment method is stored for.
 
-        :param invoice: a posted `account.move` with recurring lines of the subscriptions
+        Any number of these actions may run at once, on any number of machines.
         """
-        own = self.period_ids.filtered(lambda period: invoice in period.invoice_ids)
-        own.filtered(lambda period: period._is_free()).state = "invoiced"
-        billed = own.filtered(lambda period: period.state != "cancelled").order_id
-        claiming = (self - billed).filtered(lambda order: order.subscription_state in RUNNING_STATES)
-        for order in claiming:
-            if period := order._get_completed_period(invoice):
-                period.invoice_ids = [Command.link(invoice.id)]
-                claiming -= order
-        self.env["sale.subscription.period"].create([order._prepare_period_values(invoice) for order in claiming])
-        self._update_next_invoice_date()
+        self._bill_due(Domain.TRUE)
 
-    def _get_completed_period(self, invoice):
-        """Return the last billed period if an invoice only adds to it what was not billed yet, else none.
+    def action_subscription_bill(self):
+        """Do for these subscriptions at once what the scheduled action does at night.
 
-        :param invoice: a posted `account.move` with recurring lines of the subscription
-        :rtype: sale.subscription.period
-        """
-        self.ensure_one()
-        period = self._get_billed_periods().sorted("date_start")[-1:]
-        for line in self.order_line.filtered("is_recurring"):
-            added = sum((line.invoice_lines & invoice.invoice_line_ids).mapped("quantity"))
-            before = sum((line.invoice_lines & period.invoice_ids.invoice_line_ids).mapped("quantity"))
-            if added and added + before > line.product_uom_qty:
-                return period.browse()
-        return period
-
-    def _update_next_invoice_date(self):
-        """Let subscriptions that run bill their earliest unbilled period next."""
-        for order in self.filtered(lambda order: order.subscription_state in RUNNING_STATES):
-            order.next_invoice_date = order._get_next_unbilled_date()
-
-    def _prepare_period_values(self, invoice):
-        """Return the values of the period that begins on the next invoice date.
-
+        :return: a notification that tells how many were invoiced
         :rtype: dict
+        :raises AccessError: if the user may not change one of the orders
+        :raises UserError: if none of the subscriptions is due
         """
-        self.ensure_one()
-        date_start = self.next_invoice_date or self._get_next_unbilled_date()
+        self.check_access("write")
+        if not self.filtered_domain(self._get_billing_domain() | self._get_retry_domain()):
+            raise UserError("\n".join(order._get_billing_status() for order in self))
+        # Whoever may change the orders may have them invoiced, as with Odoo's own button.
+        billed = self.sudo()._bill_due(Domain("id", "in", self.ids))
         return {
-            "order_id": self.id,
-            "date_start": date_start,
-            "date_end": self._get_period_end(date_start),
-            "invoice_ids": [Command.link(invoice.id)],
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": {
+                "type": "success" if billed else "warning",
+                "message": self._get_billing_summary(billed),
+                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+            },
         }
 
-    def _get_period_end(self, date_start):
-        """Return the first day after the period that begins on a day.
+    @api.model
+    def _bill_due(self, domain):
+        """Invoice and collect what is due, in transactions of its own.
 
-        A period that was billed before and freed keeps its end; any other ends where the anchor says.
+        :param Domain domain: which subscriptions
+        :return: the subscriptions that were dealt with
+        :rtype: sale.order
+        """
+        self._settle_late_charges(domain)
+        due = domain & self._get_billing_domain()
+        by_card = Domain("payment_token_id", "!=", False) | Domain("period_ids", "any", [("state", "=", "draft")])
+        billed = self._run_for_due(due & ~by_card, "next_invoice_date", "_bill", most=MOST_PERIODS_PER_RUN)
+        # A provider that cannot be reached stops none but its own payment methods.
+        for method in self._get_payment_method_domains():
+            billed |= self._run_for_due(
+                due & by_card & method, "next_invoice_date", "_bill_and_charge", size=1, most=MOST_PERIODS_PER_RUN
+            )
+            billed |= self._run_for_due(
+                domain & self._get_retry_domain() & method, "next_invoice_date", "_retry_charges", size=1
+            )
+        self.env["account.move"]._trigger_subscription_mails()
+        return billed
+
+    def _get_billing_domain(self):
+        """Return the domain of the subscriptions to invoice today. One that closes today is not: the close wins.
+
+        :rtype: Domain
+        """
+        return (
+            Domain("subscription_state", "=", "progress")
+            & Domain("payment_exception", "=", False)
+            & self._get_due_domain("next_invoice_date")
+            & (Domain("end_date", "=", False) | ~self._get_due_domain("end_date"))
+        )
+
+    def _bill(self):
+        """Invoice the next period of each of these subscriptions, and post the invoices."""
+        for company, orders in self.grouped("company_id").items():
+            invoices = orders.with_company(company)._make_period_invoices()
+            invoices.with_context(tracking_disable=True)._post(soft=False)
+            invoices._plan_subscription_mail()
+
+    def _make_period_invoices(self):
+        """Make a draft invoice of the next period of each of these subscriptions, which are of one company.
+
+        :rtype: account.move
+        """
+        self._prefetch_for_invoices()
+        stretches = self._get_next_stretches()
+        moves = (
+            self.env["account.move"]
+            .sudo()
+            .with_context(default_move_type="out_invoice", tracking_disable=True, mail_create_nolog=True)
+        )
+        invoices = moves.create([order._prepare_period_invoice(*stretches[order.id]) for order in self])
+        invoices = invoices.with_context(default_move_type=False, tracking_disable=False, mail_create_nolog=False)
+        self.env["sale.subscription.period"].sudo().create(
+            [
+                {**order._prepare_period_values(*stretches[order.id], invoice), "state": "draft"}
+                for order, invoice in zip(self, invoices, strict=True)
+            ]
+        )
+        invoices._message_log_batch(
+            {
+                invoice.id: self.env._("Made for the subscription %(order)s.", order=order._get_html_link())
+                for order, invoice in zip(self, invoices, strict=True)
+            }
+        )
+        return invoices
+
+    def _prefetch_for_invoices(self):
+        """Read for all orders at once what invoicing would read one by one, and what has changed with the day."""
+        lines = self.order_line
+        recurring = lines.filtered("is_recurring")
+        if recurring.filtered(lambda line: line.qty_to_invoice != line.product_uom_qty):
+            recurring._compute_qty_to_invoice()
+        for names in ("tax_ids", "invoice_lines"):
+            lines.mapped(names)
+        self.sudo().mapped("transaction_ids")
+
+    def _get_next_stretches(self):
+        """Return the next period of each subscription.
+
+        :return: ``{id: (first day, first day after)}``
+        :rtype: dict
+        """
+        freed = self.env["sale.subscription.period"].search(
+            [
+                ("order_id", "in", self.ids),
+                ("date_start", "in", self.mapped("next_invoice_date")),
+                ("state", "=", "cancelled"),
+            ]
+        )
+        ends = {(period.order_id, period.date_start): period.date_end for period in freed}
+        stretches = {}
+        for order in self:
+            start = order.next_invoice_date
+            end = ends.get((order, start)) or order.plan_id._get_next_period_start(order.anchor_date, start)
+            stretches[order.id] = (start, end)
+        return stretches
+
+    def _prepare_period_invoice(self, date_start, date_end):
+        """Return the values of the invoice of a period: its recurring lines, and what else is to invoice by now.
 
         :param date date_start: first day of the period
-        :rtype: date
+        :param date date_end: first day after it
+        :rtype: dict
+        :raises UserError: if a draft invoice of that period exists already
         """
         self.ensure_one()
-        freed = self.period_ids.filtered(lambda period: period.date_start == date_start)
-        return freed[:1].date_end or self.plan_id._get_next_period_start(self.anchor_date, date_start)
+        order = self.with_context(lang=self.partner_invoice_id.lang)
+        lines = order._get_invoiceable_lines()
+        missing = order.order_line.filtered(lambda line: line.is_recurring and line.product_uom_qty > 0) - lines
+        if missing:
+            raise UserError(
+                self.env._(
+                    "A draft invoice of %(order)s exists already: post it, and it is the invoice of this period; or "
+                    "delete it.",
+                    order=self.display_name,
+                )
+            )
+        values = order._prepare_invoice()
+        values["invoice_date"] = self.company_id._get_subscription_today()
+        values["invoice_line_ids"] = [
+            Command.create(line_values)
+            for sequence, line in enumerate(lines)
+            for line_values in line._prepare_invoice_lines_vals_list(
+                sequence=sequence,
+                **(
+                    {"subscription_period_start": date_start, "subscription_period_end": date_end}
+                    if line.is_recurring
+                    else {}
+                ),
+            )
+        ]
+        return values
 
-    def _get_billed_periods(self):
-        return self.period_ids.filtered(lambda period: period.state != "cancelled")
+    def _prepare_invoice(self):
+        """Leave out the payments that an earlier invoice has used: each counts for one period."""
+        values = super()._prepare_invoice()
+        if self.plan_id:
+            # Payments are nobody's document: whoever may invoice the order gives it those that were made for it.
+            used = self.sudo().transaction_ids.filtered(
+                lambda transaction: any(invoice.state != "cancel" for invoice in transaction.invoice_ids)
+            )
+            linked = self.sudo().transaction_ids.browse(values["transaction_ids"][0][2])
+            values["transaction_ids"] = [Command.set((linked - used).ids)]
+        return values
 
-    def _get_billed_until(self):
-        """Return the first day that no invoice covers, or False when nothing was invoiced yet.
+    @api.depends("next_invoice_date", "subscription_state")
+    def _compute_is_billing_due(self):
+        # Which periods are declined is told to whoever may read the order.
+        due = self.sudo().filtered_domain(self._get_billing_domain() | self._get_retry_domain())
+        for order in self:
+            order.is_billing_due = order in due
 
-        :rtype: date | bool
+    @api.depends("next_invoice_date", "end_date", "subscription_state", "payment_exception", "payment_token_id")
+    def _compute_billing_status(self):
+        for order in self:
+            order.billing_status = order._get_billing_status() if order.plan_id else False
+
+    def _get_billing_status(self):
+        """Return why a subscription is, or is not, invoiced now and next, as a sentence.
+
+        :rtype: str
         """
         self.ensure_one()
-        return max(self._get_billed_periods().mapped("date_end"), default=False)
+        today = self.company_id._get_subscription_today()
+        values = {
+            "order": self.display_name,
+            "date": self.next_invoice_date and format_date(self.env, self.next_invoice_date),
+            "end": self.end_date and format_date(self.env, self.end_date),
+        }
+        if self.state != "sale":
+            return self.env._("%(order)s is not confirmed: it is invoiced from its start date on.", **values)
+        if self.subscription_state in ENDED_STATES:
+            return self.env._("%(order)s has ended: nothing more is invoiced.", **values)
+        if self.subscription_state == "paused":
+            return self.env._("%(order)s is paused: nothing is invoiced until it is resumed.", **values)
+        if self.payment_exception:
+            return self.env._(
+                "The outcome of a payment of %(order)s is unknown: nothing is invoiced or charged until that is resolved.",
+                **values,
+            )
+        if self.end_date and (self.end_date <= today or self.end_date <= self.next_invoice_date):
+            return self.env._("%(order)s closes on %(end)s: nothing more is invoiced.", **values)
+        if self.next_invoice_date <= today:
+            return self.env._(
+                "%(order)s is due since %(date)s: the next run of the scheduled action invoices it.", **values
+            )
+        if self.payment_token_id:
+            return self.env._("%(order)s is next invoiced on %(date)s, and its payment method charged.", **values)
+        return self.env._("%(order)s is next invoiced on %(date)s, and the invoice sent to the customer.", **values)
 
-    def _get_next_unbilled_date(self):
-        """Return the first day of the earliest period to bill: a freed one, else what follows the last.
+    @api.depends("next_invoice_date", "end_date", "recurring_total", "subscription_state")
+    def _compute_upcoming_periods(self):
+        for order in self:
+            order.upcoming_periods = order.subscription_state == "progress" and self.env["ir.qweb"]._render(
+                "subscription_close_renew.upcoming_periods", {"order": order, "periods": order._get_upcoming_periods()}
+            )
 
-        What lies between the last period and the day on which the subscription last went on, after a pause or a
-        close, is never billed.
+    def _get_upcoming_periods(self):
+        """Return the periods that are invoiced next, as far as anything is planned.
 
-        :rtype: date
+        :return: for each: ``date_start``, ``date_end`` (first day after it), ``amount`` (without taxes)
+        :rtype: list
         """
         self.ensure_one()
-        freed_starts = self.period_ids.filtered(lambda period: period._is_free()).mapped("date_start")
-        # A subscription taken over from elsewhere has a next invoice date, and no periods.
-        billed_until = self._get_billed_until() or self.next_invoice_date or self.start_date
-        following = max(filter(None, (billed_until, self.resumed_on)))
-        return min(freed_starts, default=following)
+        periods, start = [], self.next_invoice_date
+        while start and len(periods) < UPCOMING_PERIODS and not (self.end_date and start >= self.end_date):
+            end = self._get_period_end(start)
+            share = self.plan_id._get_period_share(self.anchor_date, start, end)
+            amount = self.currency_id.round(self.recurring_total * float(share))
+            periods.append({"date_start": start, "date_end": end, "amount": amount})
+            start = end
+        return periods
+
+    def _get_billing_summary(self, billed):
+        """Return what became of subscriptions that were to be invoiced, as a sentence.
+
+        :param billed: those that were dealt with
+        :rtype: str
+        """
+        if self <= billed:
+            return self.env._("Invoiced: %(orders)s", orders=", ".join(self.mapped("name")))
+        return self.env._(
+            "Invoiced: %(count)s. Not due, or in need of attention (see their activities): %(orders)s",
+            count=len(billed),
+            orders=", ".join((self - billed).mapped("name")),
+        )

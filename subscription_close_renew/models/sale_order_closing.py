@@ -381,5 +381,10 @@ class SaleOrder(models.Model):
 
         May run at any time and any number of times a day, before or after billing.
         """
-        self._run_for_due("end_date", RUNNING_STATES, "_close")
-        self._run_for_due("resume_date", ("paused",), "_resume")
+        running, paused = (
+            Domain("subscription_state", "in", RUNNING_STATES),
+            Domain("subscription_state", "=", "paused"),
+        )
+        self._run_for_due(running & self._get_due_domain("end_date"), "end_date", "_close")
+        self._run_for_due(paused & self._get_due_domain("resume_date"), "resume_date", "_resume")
+        self._close_unpaid()

@@ -1,4 +1,7 @@
+from datetime import timedelta
+
 from odoo import api, fields, models
+from odoo.tools import format_date
 
 
 class SaleOrderLine(models.Model):
@@ -35,14 +38,48 @@ class SaleOrderLine(models.Model):
     def _compute_price_unit(self):
         return super()._compute_price_unit()
 
-    @api.depends("order_id.subscription_state")
+    @api.depends("order_id.subscription_state", "order_id.next_invoice_date", "order_id.payment_exception")
     def _compute_qty_to_invoice(self):
         res = super()._compute_qty_to_invoice()
-        ended = self.filtered(
-            lambda line: line.is_recurring and line.order_id.subscription_state in ("churned", "renewed")
-        )
-        ended.qty_to_invoice = 0
+        for order, lines in self.filtered("is_recurring").grouped("order_id").items():
+            date_start = order._get_period_to_invoice()
+            for line in lines:
+                line.qty_to_invoice = line._get_quantity_left(date_start) if date_start else 0
         return res
+
+    @api.depends("order_id.subscription_state", "order_id.next_invoice_date", "order_id.payment_exception")
+    def _compute_invoice_status(self):
+        """Let a recurring line be to invoice when something of a period is due, and invoiced until then."""
+        res = super()._compute_invoice_status()
+        for order, lines in self.filtered("is_recurring").grouped("order_id").items():
+            if order.state != "sale":
+                continue
+            due = order._is_to_invoice()
+            for line in lines:
+                line.invoice_status = (
+                    "to invoice" if due and line.qty_to_invoice else "invoiced" if line.qty_invoiced else "no"
+                )
+        return res
+
+    @api.depends("qty_to_invoice", "invoice_status")
+    def _compute_untaxed_amount_to_invoice(self):
+        res = super()._compute_untaxed_amount_to_invoice()
+        for line in self.filtered("is_recurring"):
+            line.untaxed_amount_to_invoice = line._get_due_share() * line.price_subtotal
+        return res
+
+    @api.depends("qty_to_invoice", "invoice_status")
+    def _compute_amount_to_invoice(self):
+        res = super()._compute_amount_to_invoice()
+        for line in self.filtered("is_recurring"):
+            line.amount_to_invoice = line._get_due_share() * line.price_total
+        return res
+
+    def _get_due_share(self):
+        """Return how much of a recurring line is to invoice now, as a part of 1."""
+        self.ensure_one()
+        due = self.invoice_status == "to invoice" and self.product_uom_qty
+        return self.qty_to_invoice / self.product_uom_qty if due else 0
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -58,8 +95,60 @@ class SaleOrderLine(models.Model):
             kwargs["subscription_plan"] = self.order_id.plan_id
         return kwargs
 
+    def _get_quantity_left(self, date_start):
+        """Return how much of this recurring line no invoice of a period has.
+
+        :param date date_start: first day of the period
+        :return: in the unit of the line
+        :rtype: float
+        """
+        self.ensure_one()
+        # In exception, the invoice made for the charge is a draft, and somebody may make another by hand.
+        states = ("posted",) if self.order_id.payment_exception else ("draft", "posted")
+        quantity = self.product_uom_qty
+        for line in self.invoice_lines:
+            if line.subscription_period_start == date_start and line.parent_state in states:
+                invoiced = line.product_uom_id._compute_quantity(line.quantity, self.product_uom_id)
+                quantity += invoiced if line.move_id.move_type == "out_refund" else -invoiced
+        return max(quantity, 0)
+
     def _prepare_invoice_line(self, **optional_values):
         values = super()._prepare_invoice_line(**optional_values)
         if self.is_recurring:
-            values["subscription_id"] = self.order_id.id
+            values |= self._prepare_subscription_values(values)
         return values
+
+    def _prepare_subscription_values(self, values):
+        """Return what the invoice line of a recurring line says about the period that it bills.
+
+        :param dict values: of the invoice line, with the period if it is chosen already
+        :rtype: dict
+        """
+        self.ensure_one()
+        order = self.order_id
+        date_start, date_end = values.get("subscription_period_start"), values.get("subscription_period_end")
+        if not date_start:
+            date_start = order._get_period_to_invoice() or order.next_invoice_date
+            date_end = date_start and order._get_period_end(date_start)
+        if not date_start:
+            return {"subscription_id": order.id}
+        share = order.plan_id._get_period_share(order.anchor_date, date_start, date_end)
+        return {
+            "subscription_id": order.id,
+            "subscription_period_start": date_start,
+            "subscription_period_end": date_end,
+            "name": f"{values['name']}\n{self._get_period_text(date_start, date_end)}",
+            # What is left of a period after an interruption costs its share of the days.
+            "price_unit": values["price_unit"] * float(share),
+        }
+
+    def _get_period_text(self, date_start, date_end):
+        """Return a period as the customer reads it: first to last day.
+
+        :rtype: str
+        """
+        return self.env._(
+            "%(start)s to %(end)s",
+            start=format_date(self.env, date_start),
+            end=format_date(self.env, date_end - timedelta(days=1)),
+        )

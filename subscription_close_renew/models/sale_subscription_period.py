@@ -1,8 +1,6 @@
-from itertools import pairwise
-
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
-from odoo.tools import format_date
+from odoo.tools import SQL, format_date
 
 
 class SaleSubscriptionPeriod(models.Model):
@@ -18,15 +16,17 @@ class SaleSubscriptionPeriod(models.Model):
         ondelete="cascade",
     )
     company_id = fields.Many2one(related="order_id.company_id", store=True, index=True)
+    currency_id = fields.Many2one(related="order_id.currency_id")
     date_start = fields.Date(string="From", required=True, help="First day of the period.")
     date_end = fields.Date(
         string="Until", required=True, help="First day of the next period: the day before is the last of this one."
     )
     state = fields.Selection(
-        selection=[("invoiced", "Invoiced"), ("cancelled", "Cancelled")],
+        selection=[("draft", "In Preparation"), ("invoiced", "Invoiced"), ("cancelled", "Cancelled")],
         required=True,
         default="invoiced",
-        help="A cancelled period has no valid invoice any more, and is billed again.",
+        help="A period in preparation has a draft invoice, whose payment is asked for first. A cancelled one has no "
+        "valid invoice any more, and is billed again.",
     )
     invoice_ids = fields.Many2many(
         comodel_name="account.move",
@@ -34,6 +34,9 @@ class SaleSubscriptionPeriod(models.Model):
         column1="period_id",
         column2="invoice_id",
         string="Invoices",
+    )
+    amount = fields.Monetary(
+        compute="_compute_amount", compute_sudo=True, help="Total of the invoices of this period, with taxes."
     )
 
     _one_invoice_per_period = models.UniqueIndex(
@@ -45,21 +48,41 @@ class SaleSubscriptionPeriod(models.Model):
         "A period ends after it begins.",
     )
 
+    @api.depends("invoice_ids.amount_total", "invoice_ids.state")
+    def _compute_amount(self):
+        for period in self:
+            valid = period.invoice_ids.filtered(lambda invoice: invoice.state != "cancel")
+            period.amount = sum(valid.mapped("amount_total"))
+
     @api.constrains("order_id", "date_start", "date_end", "state")
     def _check_no_overlap(self):
-        for order in self.order_id:
-            periods = order._get_billed_periods().sorted("date_start")
-            for period, following in pairwise(periods):
-                if following.date_start < period.date_end:
-                    raise ValidationError(
-                        self.env._(
-                            "%(order)s is invoiced until %(end)s already, so no period can begin on %(start)s. Set its "
-                            "next invoice date to %(end)s.",
-                            order=order.display_name,
-                            start=format_date(self.env, following.date_start),
-                            end=format_date(self.env, period.date_end),
-                        )
-                    )
+        self.flush_model(["order_id", "date_start", "date_end", "state"])
+        overlaps = self.env.execute_query(
+            SQL(
+                """
+                SELECT later.id, earlier.id
+                  FROM sale_subscription_period later
+                  JOIN sale_subscription_period earlier USING (order_id)
+                 WHERE (later.id IN %(ids)s OR earlier.id IN %(ids)s)
+                   AND later.state != 'cancelled' AND earlier.state != 'cancelled'
+                   AND later.date_start >= earlier.date_start AND later.date_start < earlier.date_end
+                   AND later.id != earlier.id
+                 LIMIT 1
+                """,
+                ids=tuple(self.ids),
+            )
+        )
+        for later, earlier in overlaps:
+            period, billed = self.browse(later), self.browse(earlier)
+            raise ValidationError(
+                self.env._(
+                    "%(order)s is invoiced until %(end)s already, so no period can begin on %(start)s. Set its "
+                    "next invoice date to %(end)s.",
+                    order=period.order_id.display_name,
+                    start=format_date(self.env, period.date_start),
+                    end=format_date(self.env, billed.date_end),
+                )
+            )
 
     @api.depends("order_id", "date_start", "date_end")
     def _compute_display_name(self):
@@ -77,12 +100,29 @@ class SaleSubscriptionPeriod(models.Model):
         twins = self.order_id.period_ids.filtered(lambda period: period.date_start == self.date_start)
         return set(twins.mapped("state")) == {"cancelled"}
 
+    def _claim(self):
+        """Let the periods be billed by an invoice of theirs that was just posted."""
+        self.filtered(lambda period: period.state == "draft" or period._is_free()).state = "invoiced"
+
     def _release(self):
-        """Free the periods none of whose invoices counts any longer, and bill them again from the earliest."""
+        """Free the periods none of whose invoices counts any longer, and bill them again from the earliest.
+
+        :return: the periods that were freed
+        :rtype: sale.subscription.period
+        """
         released = self.filtered(
-            lambda period: period.state != "cancelled" and "posted" not in period.invoice_ids.mapped("state")
+            lambda period: period.state == "invoiced" and not any(move._is_billing() for move in period.invoice_ids)
         )
-        released.state = "cancelled"
+        released.write(self._prepare_release_values())
         # The index must see it before the period is claimed again.
         released.flush_recordset(["state"])
         released.order_id._update_next_invoice_date()
+        return released
+
+    @api.model
+    def _prepare_release_values(self):
+        """Return the values of a period that is to be billed again.
+
+        :rtype: dict
+        """
+        return {"state": "cancelled"}

@@ -1,8 +1,13 @@
+from datetime import timedelta
+from itertools import pairwise
+
 from odoo import api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import UserError, ValidationError
 
 from ..tools import mrr, recurrence
 
+# Nobody's subscription closes by itself without a warning, and this many days (at most) to do something about it.
+WARNING_DAYS = 3
 PERIOD_FIELDS = {"billing_period_value", "billing_period_unit"}
 
 
@@ -49,6 +54,12 @@ class SaleSubscriptionPlan(models.Model):
     auto_close_days = fields.Integer(
         string="Automatic Closing",
         help="Days that an invoice may stay unpaid before its subscription closes by itself. 0 means never.",
+    )
+    retry_days = fields.Char(
+        string="Payment Retries",
+        default="1, 3, 5, 7",
+        help="A declined payment is tried again this many days after it was first declined, each time with an email to "
+        "the customer. Leave empty for no second attempt.",
     )
     invoice_mail_template_id = fields.Many2one(
         comodel_name="mail.template",
@@ -138,10 +149,47 @@ class SaleSubscriptionPlan(models.Model):
                 )
             )
 
+    @api.constrains("retry_days")
+    def _check_retry_days(self):
+        for plan in self:
+            try:
+                days = plan._get_retry_days()
+            except ValueError:
+                days = [0]
+            if any(later <= earlier for earlier, later in pairwise([0, *days])):
+                raise ValidationError(
+                    self.env._(
+                        "The payment retries of %(plan)s are numbers of days, each greater than the one before, such as: "
+                        "1, 3, 5, 7",
+                        plan=plan.name,
+                    )
+                )
+
+    def _get_retry_days(self):
+        """Return how many days after a payment was first declined it is tried again.
+
+        :rtype: list
+        """
+        self.ensure_one()
+        return [int(days) for days in (self.retry_days or "").split(",") if days.strip()]
+
+    def _get_closing_warning(self):
+        """Return how long before an automatic closing its customer is warned.
+
+        :rtype: timedelta
+        """
+        self.ensure_one()
+        return timedelta(days=min(WARNING_DAYS, self.auto_close_days))
+
     def _get_next_period_start(self, anchor, day):
         """Return the first day of the period after a day's; see :func:`~..tools.recurrence.next_start`."""
         self.ensure_one()
         return recurrence.next_start(anchor, day, self.billing_period_value, self.billing_period_unit)
+
+    def _get_period_share(self, anchor, start, end):
+        """Return how much of a whole period a stretch is; see :func:`~..tools.recurrence.share`."""
+        self.ensure_one()
+        return recurrence.share(anchor, start, end, self.billing_period_value, self.billing_period_unit)
 
     def _get_monthly_amount(self, amount):
         """Return the monthly value of one period's price; see :func:`~..tools.mrr.monthly_amount`."""

@@ -198,13 +198,34 @@ class TestPeriod(SubscriptionCommon):
         wizard = wizards.create({"journal_id": invoice.journal_id.id})
         return invoice.browse(getattr(wizard, method)()["res_id"])
 
-    def test_credit_note_bills_no_period(self):
+    def test_full_credit_note_frees_the_period(self):
         order = self.subscription()
         note = self.credit(self.invoice(order), "refund_moves")
         note.action_post()
         self.assertEqual((note.move_type, note.state), ("out_refund", "posted"))
+        self.assertEqual(self.billed_periods(order), [])
+        self.assertDates(order, next_invoice_date="2027-01-31")
+
+    def test_partial_credit_note_frees_no_period(self):
+        order = self.subscription()
+        note = self.credit(self.invoice(order), "refund_moves")
+        note.invoice_line_ids.price_unit = 40
+        note.action_post()
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
         self.assertDates(order, next_invoice_date="2027-02-28")
+
+    def test_credit_note_taken_back_lets_its_invoice_bill_the_period_again(self):
+        order = self.subscription()
+        note = self.credit(self.invoice(order), "refund_moves")
+        note.action_post()
+        note.button_draft()
+        self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
+        self.assertDates(order, next_invoice_date="2027-02-28")
+
+    def test_chatter_tells_that_a_credited_period_is_invoiced_again(self):
+        order = self.subscription()
+        self.credit(self.invoice(order), "refund_moves").action_post()
+        self.assertIn("credited in full", self.chatter(order))
 
     def test_invoice_that_replaces_a_credited_one_bills_no_other_period(self):
         order = self.subscription()

@@ -10,6 +10,7 @@ Periods are half-open: the end of one is the first day of the next.
 """
 
 from datetime import date
+from fractions import Fraction
 
 from dateutil.relativedelta import relativedelta
 
@@ -79,6 +80,27 @@ def next_start(anchor: date, day: date, value: int, unit: str) -> date:
     datetime.date(2027, 3, 31)
     """
     return period_start(anchor, period_index(anchor, day, value, unit) + 1, value, unit)
+
+
+def share(anchor: date, start: date, end: date, value: int, unit: str) -> Fraction:
+    """Return how much of a whole period a stretch is: 1 for a regular period, less for what is left of one.
+
+    Counted in days of the period that the stretch begins in.
+
+    :param date anchor: first day of period 0
+    :param date start: first day of the stretch
+    :param date end: first day after it
+    :param int value: units per period, at least 1
+    :param str unit: ``week``, ``month`` or ``year``
+    :rtype: Fraction
+    :raises ValueError: for another unit, or less than one unit
+
+    >>> share(date(2027, 1, 31), date(2027, 3, 10), date(2027, 3, 31), 1, "month")
+    Fraction(21, 31)
+    """
+    index = period_index(anchor, start, value, unit)
+    whole = period_start(anchor, index + 1, value, unit) - period_start(anchor, index, value, unit)
+    return Fraction((end - start).days, whole.days)
 
 
 def _check_interval(value, unit):

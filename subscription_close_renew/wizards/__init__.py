@@ -1,1 +1,6 @@
-from . import sale_subscription_close_wizard, sale_subscription_pause_wizard
+from . import (
+    account_payment_register,
+    sale_subscription_close_wizard,
+    sale_subscription_pause_wizard,
+    sale_subscription_resolve_wizard,
+)

@@ -1,0 +1,264 @@
+import requests
+from urllib3.exceptions import NewConnectionError
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+
+from .sale_order_batch import StopRun
+
+# What a provider answers when it did not look at the payment at all: nothing was charged, for no fault of the customer.
+NOT_PROCESSED = (401, 403, 404, 429)
+# Only these operations are asked for by Odoo, and leave a draft transaction when no answer comes.
+TOKEN_OPERATIONS = ("offline", "online_token")
+
+
+class ProviderUnreachable(StopRun):
+    """The provider cannot be reached: nothing was asked of it, and more of the same would not help."""
+
+
+class _Attempt:
+    """What is known of the requests of one charge."""
+
+    unanswered = False
+    refusal = None
+
+    def note(self, error):
+        """Tell a request that may have been carried out from one that was not, by what caused its error.
+
+        Odoo gives both the same ValidationError, raised while it handles what `requests` had raised.
+
+        :param ValidationError error: what Odoo raised
+        """
+        cause = error.__cause__ or error.__context__
+        if isinstance(cause, requests.exceptions.HTTPError):
+            status = cause.response.status_code
+            self.unanswered |= status >= 500 or status in (408, 409)
+            self.refusal = UserError(str(error)) if status in NOT_PROCESSED else self.refusal
+        elif _is_unreachable(cause):
+            self.refusal = ProviderUnreachable(str(error))
+        else:
+            self.unanswered = True
+
+
+def _is_unreachable(cause):
+    """Tell whether there was not even a connection over which a request could have been sent."""
+    reason = (
+        getattr(cause.args[0], "reason", None) if isinstance(cause, requests.ConnectionError) and cause.args else None
+    )
+    return isinstance(cause, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
+
+
+class PaymentTransaction(models.Model):
+    _inherit = "payment.transaction"
+
+    amount_mismatch = fields.Boolean(
+        readonly=True, help="The provider speaks of another amount or currency: something may have been paid."
+    )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        transactions = super().create(vals_list)
+        paying = transactions.filtered(lambda transaction: transaction.operation not in ("refund", "validation"))
+        paying.invoice_ids._check_no_charge_in_flight()
+        return transactions
+
+    def _charge_with_token(self):
+        """Charge for subscriptions so that no crash, time-out or second worker can charge twice.
+
+        That a charge begins is committed before the provider is called, and what it answers right after. Without an
+        answer the transaction stays a draft, and its subscriptions are in exception.
+
+        :raises UserError: if another payment of the same is under way, or the provider did not process this one
+        """
+        periods = self._get_subscription_periods()
+        if not periods:
+            return super()._charge_with_token()
+        self._write_charge_ahead(periods)
+        attempt = _Attempt()
+        res = super(PaymentTransaction, self.with_context(subscription_attempt=attempt))._charge_with_token()
+        self._note_answer(periods, attempt)
+        self.env["ir.cron"]._commit_progress()
+        if self.state == "error" and attempt.refusal and self.operation == "offline":
+            raise attempt.refusal
+        return res
+
+    def _write_charge_ahead(self, periods):
+        """Commit that a charge begins, unless another payment of the same is under way.
+
+        :param periods: the periods to be paid
+        :raises UserError: if another payment is under way, or the invoice is paid
+        """
+        periods.order_id._lock_for_payment()
+        self._check_chargeable()
+        self._ensure_provider_is_not_disabled()
+        periods._note_unknown()
+        # From here on the charge is on record, whatever becomes of this process.
+        self.env["ir.cron"]._commit_progress()
+
+    def _check_chargeable(self):
+        """Refuse to charge for an invoice that is paid, or that another payment is under way for.
+
+        :raises UserError: saying which
+        """
+        self.invoice_ids._check_no_charge_in_flight()
+        for invoice in self.invoice_ids:
+            if invoice._is_being_paid(besides=self) or (
+                invoice.state == "posted" and invoice.currency_id.is_zero(invoice.amount_residual)
+            ):
+                raise UserError(self.env._("%(invoice)s is paid, or about to be.", invoice=invoice.display_name))
+
+    def _note_answer(self, periods, attempt):
+        """Write down what is known after the provider was called.
+
+        :param periods: the periods to be paid
+        :param attempt: what is known of the requests
+        """
+        if self.state == "draft" or (self.state == "error" and self.amount_mismatch):
+            self.state_message = self.state_message or self.env._("The payment provider gave no clear answer.")
+            periods.order_id._note_doubt(self)
+        elif self.state == "error" and attempt.refusal:
+            self.is_post_processed = True
+            periods._note_not_charged()
+
+    def _send_api_request(self, method, endpoint, **kwargs):
+        attempt = self.env.context.get("subscription_attempt")
+        try:
+            return super()._send_api_request(method, endpoint, **kwargs)
+        except ValidationError as error:
+            if attempt:
+                attempt.note(error)
+            raise
+        except Exception:
+            # Whatever came back could not be understood.
+            if attempt:
+                attempt.unanswered = True
+            raise
+
+    def _set_error(self, state_message, extra_allowed_states=()):
+        """Leave a charge that got no answer a draft: an error would mean that it failed, which nobody knows."""
+        attempt = self.env.context.get("subscription_attempt")
+        if attempt and attempt.unanswered:
+            self.state_message = state_message
+            return self.browse()
+        return super()._set_error(state_message, extra_allowed_states)
+
+    def _validate_amount(self, payment_data):
+        before = self.state
+        res = super()._validate_amount(payment_data)
+        if self.state == "error" and before != "error" and self._get_subscription_periods():
+            self.amount_mismatch = True
+        return res
+
+    def _post_process(self):
+        res = super()._post_process()
+        self._keep_subscription_token()
+        for transaction in self:
+            transaction._settle_subscription_charge()
+        return res
+
+    def _create_payment(self, **extra_create_values):
+        # Somebody found out when the payment was made, and told in a pop-up.
+        values = self.env.context.get("subscription_payment_values", {})
+        return super()._create_payment(**values, **extra_create_values)
+
+    def _keep_subscription_token(self):
+        """Let subscriptions be charged from now on to the card that their customer has just paid with."""
+        for transaction in self.filtered(lambda tx: tx.token_id and tx.state in ("authorized", "done")):
+            orders = transaction.sale_order_ids | transaction.invoice_ids._get_subscriptions()
+            for order in orders.filtered("plan_id"):
+                if transaction.operation != "offline" and transaction.token_id._belongs_to(order):
+                    order.payment_token_id = transaction.token_id
+
+    def _settle_subscription_charge(self):
+        """Carry out what the outcome of a charge means for the periods that it pays."""
+        self.ensure_one()
+        periods = self._get_subscription_periods()
+        if not periods:
+            return
+        if self.amount_mismatch and self.state == "error":
+            periods._note_unknown()
+            periods.order_id._note_doubt(self)
+        elif self.state == "done":
+            periods._note_charged()
+            self._report_double_payment()
+        elif self.state in ("pending", "authorized"):
+            periods._note_pending()
+        elif self.state in ("error", "cancel"):
+            message = self.state_message or self.env._("The payment provider gave no reason.")
+            if self.operation == "offline" and self._is_latest_of(periods):
+                periods._decline(message)
+            else:
+                periods._note_not_charged()
+
+    def _is_latest_of(self, periods):
+        """Tell whether no later transaction tries to pay the same periods: an old failure means nothing then.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        charges = periods.invoice_ids.transaction_ids.filtered(lambda tx: tx.operation in TOKEN_OPERATIONS)
+        return not any(charge.id > self.id for charge in charges)
+
+    def _report_double_payment(self):
+        """Tell whoever is responsible that an invoice was paid twice: by a late success, or by hand meanwhile."""
+        for invoice in self.invoice_ids:
+            done = invoice.transaction_ids.filtered(lambda tx: tx.state == "done" and tx.operation != "refund")
+            if invoice.currency_id.compare_amounts(sum(done.mapped("amount")), invoice.amount_total) > 0:
+                for order in invoice._get_subscriptions():
+                    order._ask_for_attention(
+                        self.env._("Paid twice"),
+                        self.env._(
+                            "%(invoice)s was paid more than once: %(transactions)s. Refund what is too much.",
+                            invoice=invoice.display_name,
+                            transactions=", ".join(done.mapped("reference")),
+                        ),
+                    )
+
+    def _record_as_paid(self, payment_date, reference=None):
+        """Take a transaction of an unknown outcome as paid, as the user found out.
+
+        :param date payment_date: when it was paid
+        :param str reference: what the provider calls the payment
+        """
+        self.ensure_one()
+        self.amount_mismatch = False
+        self.provider_reference = reference or self.provider_reference
+        self._set_done(state_message=self.env._("Resolved as paid by %(user)s.", user=self.env.user.name))
+        values = {"date": payment_date, "memo": reference or self.reference}
+        self.with_context(subscription_payment_values=values)._post_process()
+
+    def _note_not_paid(self):
+        """Take transactions of an unknown outcome as failed, as the user says; a late success is still recorded."""
+        unknown = self.filtered(lambda tx: tx._is_outcome_unknown())
+        unknown.filtered(lambda tx: tx.state == "draft")._set_error(
+            self.env._("Resolved as not paid by %(user)s.", user=self.env.user.name)
+        )
+        unknown.write({"amount_mismatch": False, "is_post_processed": True})
+
+    def _is_outcome_unknown(self):
+        """Tell whether a charge was asked for that may have succeeded or not.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return self.amount_mismatch or (self.state == "draft" and self.operation in TOKEN_OPERATIONS)
+
+    def _is_under_way(self):
+        """Tell whether a payment has begun whose money is not in the books yet.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        if self.state in ("pending", "authorized"):
+            # A wire transfer is promised by the customer alone.
+            return self.provider_code not in ("none", "custom")
+        return self._is_outcome_unknown() or (self.state == "done" and not self.is_post_processed)
+
+    def _get_subscription_periods(self):
+        """Return the periods that these transactions pay.
+
+        :rtype: sale.subscription.period
+        """
+        # Whoever may process a payment lets it settle what it pays.
+        invoices = self.sudo().invoice_ids
+        return invoices._get_subscriptions()._get_periods_of(invoices)

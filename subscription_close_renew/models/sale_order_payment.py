@@ -1,0 +1,290 @@
+from datetime import timedelta
+
+from markupsafe import Markup
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.fields import Domain
+from odoo.tools import format_date
+
+
+class SaleOrder(models.Model):
+    _inherit = "sale.order"
+
+    payment_token_id = fields.Many2one(
+        comodel_name="payment.token",
+        string="Stored Payment Method",
+        copy=False,
+        index="btree_not_null",
+        ondelete="restrict",
+        tracking=True,
+        help="Each period is charged to this card or account of the customer. Without one, invoices are sent and the "
+        "customer pays them.",
+    )
+    payment_exception = fields.Boolean(
+        string="Contract in exception",
+        copy=False,
+        tracking=True,
+        help="The outcome of a payment is unknown: nothing is charged or invoiced until that is resolved. Untick it if "
+        "the payment did not happen: the next run handles the subscription.",
+    )
+    payment_failure = fields.Boolean(
+        compute="_compute_payment_failure",
+        search="_search_payment_failure",
+        help="A payment was declined, or its outcome is unknown.",
+    )
+
+    @api.depends("payment_exception", "period_ids.charge_state")
+    def _compute_payment_failure(self):
+        for order in self:
+            order.payment_failure = order.payment_exception or "declined" in order.period_ids.mapped("charge_state")
+
+    def _search_payment_failure(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        failed = Domain("payment_exception", "=", True) | Domain(
+            "period_ids", "any", Domain("charge_state", "=", "declined")
+        )
+        return failed if True in value else ~failed
+
+    @api.constrains("payment_token_id", "partner_id", "partner_invoice_id", "company_id")
+    def _check_payment_token(self):
+        for order in self:
+            # Only whose the payment method is, for whoever may change the order.
+            token = order.payment_token_id.sudo()
+            if token and not token._belongs_to(order):
+                raise ValidationError(
+                    self.env._(
+                        "The payment method %(token)s is not one of the customer of %(order)s, in its company. Choose "
+                        "another, or leave it empty.",
+                        token=token.display_name,
+                        order=order.display_name,
+                    )
+                )
+
+    def write(self, vals):
+        by_hand = "payment_exception" in vals and not vals["payment_exception"] and not self._is_transition()
+        lifted = self.filtered("payment_exception") if by_hand else self.browse()
+        res = super().write(vals)
+        lifted._note_charges_failed()
+        return res
+
+    def action_subscription_resolve_exception(self):
+        """Open the pop-up that asks whether the payment happened whose outcome is unknown.
+
+        :return: a window action
+        :rtype: dict
+        :raises AccessError: if the user may not change the order
+        :raises UserError: if no outcome is unknown
+        """
+        self.ensure_one()
+        self.check_access("write")
+        self._check_payment_exception()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "subscription_close_renew.sale_subscription_resolve_wizard_action"
+        )
+        return action | {"context": {"default_order_id": self.id}}
+
+    def _check_payment_exception(self):
+        """Refuse to resolve what is not in exception.
+
+        :raises UserError: naming the first such order
+        """
+        for order in self:
+            if not order.payment_exception:
+                raise UserError(
+                    self.env._(
+                        "No payment of %(order)s has an unknown outcome, so there is nothing to resolve.",
+                        order=order.display_name,
+                    )
+                )
+
+    def _bill_and_charge(self):
+        """Invoice the next period of a subscription, and collect it with its payment method.
+
+        What is charged is invoiced once the outcome is known; until then, the invoice is a draft.
+        """
+        self.ensure_one()
+        period = self._get_reserved_period() or self._reserve_period()
+        invoice = period._get_open_invoice()
+        if not self.payment_token_id or invoice._is_prepaid():
+            period._post_reserved()
+            invoice._plan_subscription_mail()
+        else:
+            period._charge()
+
+    def _retry_charges(self):
+        """Charge once more what was declined and is to be tried today."""
+        self.ensure_one()
+        today = self.company_id._get_subscription_today()
+        for period in self.period_ids.filtered(lambda period: period.retry_date and period.retry_date <= today).sorted(
+            "date_start"
+        ):
+            invoice = period._get_open_invoice()
+            if not self.payment_token_id or not invoice:
+                period.retry_date = False
+            elif invoice._is_being_paid() or invoice._is_in_checkout():
+                period.retry_date = today + timedelta(days=1)
+            elif not self.payment_exception:
+                period._charge()
+
+    def _get_retry_domain(self):
+        """Return the domain of the subscriptions of which a declined payment is to be tried again today.
+
+        :rtype: Domain
+        """
+        # The field is one of periods, which have a company as orders have.
+        retries = self._get_due_domain("retry_date")
+        return (
+            Domain("subscription_state", "=", "progress")
+            & Domain("payment_exception", "=", False)
+            & (Domain("end_date", "=", False) | ~self._get_due_domain("end_date"))
+            & Domain("period_ids", "any", retries)
+        )
+
+    @api.model
+    def _get_payment_method_domains(self):
+        """Return the domains of the subscriptions of each payment provider, and of those without a payment method.
+
+        :rtype: list
+        """
+        # Which providers there are is needed by whoever bills, and nothing else of them.
+        tokens = self.env["payment.token"].sudo().with_context(active_test=False)
+        providers = [provider for (provider,) in tokens._read_group([], ["provider_id"])]
+        return [
+            Domain("payment_token_id", "=", False),
+            *(
+                Domain("payment_token_id", "in", tokens._search([("provider_id", "=", provider.id)]))
+                for provider in providers
+            ),
+        ]
+
+    @api.model
+    def _settle_late_charges(self, domain):
+        """Carry out what became of charges, if whoever asked for them could not: also long after Odoo's own action.
+
+        :param Domain domain: which subscriptions
+        """
+        waiting = self.env["sale.subscription.period"].search(
+            Domain("charge_state", "in", ("unknown", "pending")) & Domain("order_id", "any", domain)
+        )
+        # Whoever bills a subscription lets its payments be settled.
+        transactions = waiting.sudo().invoice_ids.transaction_ids
+        late = transactions.filtered(
+            lambda transaction: transaction.state != "draft" and not transaction.is_post_processed
+        )
+        if late:
+            late._cron_post_process()
+
+    def _get_reserved_period(self):
+        """Return the period that is in preparation, with its draft invoice, if there is one.
+
+        :rtype: sale.subscription.period
+        """
+        self.ensure_one()
+        reserved = self.period_ids.filtered(lambda period: period.state == "draft")
+        # Somebody may have deleted or cancelled the invoice meanwhile: the period is prepared anew.
+        empty = reserved.filtered(lambda period: not period._get_open_invoice())
+        empty.unlink()
+        return (reserved - empty)[:1]
+
+    def _reserve_period(self):
+        """Make the draft invoice of the next period.
+
+        :return: the period in preparation
+        :rtype: sale.subscription.period
+        """
+        self.ensure_one()
+        orders = self.with_company(self.company_id)
+        orders._make_period_invoices()
+        return self._get_reserved_period()
+
+    def _lock_for_payment(self):
+        """Lock subscriptions that are about to be paid or charged, so that no two payments begin at once.
+
+        :raises UserError: if somebody else holds one of them
+        """
+        if self and self.try_lock_for_update(allow_referencing=True) != self:
+            raise UserError(
+                self.env._(
+                    "%(orders)s: billing is at work on this at the moment. Try again in a minute.",
+                    orders=", ".join(self.mapped("name")),
+                )
+            )
+        self.invalidate_recordset(["payment_exception", "subscription_state"])
+
+    def _lift_settled_exception(self):
+        """End the exception of subscriptions none of whose charges has an unknown outcome any more."""
+        settled = self.filtered(
+            lambda order: order.payment_exception and "unknown" not in order.period_ids.mapped("charge_state")
+        )
+        settled._write_subscription({"payment_exception": False})
+
+    def _resolve_as_paid(self, payment_date, reference=None):
+        """Record a payment whose outcome was unknown: post its invoice, and register the payment.
+
+        :param date payment_date: when it was made
+        :param str reference: what the provider calls it
+        """
+        self.ensure_one()
+        # Whoever may resolve the exception records the payment: neither transactions nor invoices need be theirs.
+        order = self.sudo()
+        periods = order.period_ids.filtered(lambda period: period.charge_state == "unknown")
+        transactions = periods.invoice_ids.transaction_ids.filtered(
+            lambda transaction: transaction._is_outcome_unknown()
+        )
+        order.message_post(
+            body=self.env._(
+                "Payment Failure resolved: paid on %(date)s, reference %(reference)s.",
+                date=format_date(self.env, payment_date),
+                reference=reference or self.env._("none"),
+            )
+        )
+        for transaction in transactions:
+            transaction._record_as_paid(payment_date, reference)
+        order._write_subscription({"payment_exception": False})
+        if not transactions:
+            (periods or order._get_reserved_period())._register_payment(payment_date, reference)
+
+    def _resolve_as_unpaid(self):
+        """End an exception because its payment was not made."""
+        self.message_post(body=self.env._("Payment Failure resolved: not paid. It is asked for anew."))
+        self.payment_exception = False
+
+    def _note_charges_failed(self):
+        """Take the charges whose outcome was unknown as failed, as somebody found out: they may be made again."""
+        for order in self:
+            periods = order.period_ids.filtered(lambda period: period.charge_state == "unknown")
+            # Whoever may resolve the exception says what became of its payments.
+            periods.sudo().invoice_ids.transaction_ids._note_not_paid()
+            for period in periods.filtered(lambda period: period.state == "invoiced"):
+                period.retry_date = order.company_id._get_subscription_today()
+            periods.charge_state = False
+
+    def _note_doubt(self, transaction):
+        """Tell whoever is responsible that the outcome of a payment is unknown, and what to do.
+
+        :param transaction: `payment.transaction`
+        """
+        for order in self:
+            body = self.env._(
+                "The outcome of the payment %(reference)s of %(amount)s is unknown: %(reason)s Nothing more is charged "
+                "until it is resolved. Look it up at the payment provider, then use Resolve Payment Failure; or "
+                "wait: a notification of the provider resolves it by itself.",
+                reference=transaction.reference,
+                amount=transaction.currency_id.format(transaction.amount),
+                reason=transaction.state_message or self.env._("there was no answer."),
+            )
+            order.message_post(body=body)
+            order._ask_for_attention(self.env._("Payment Failure"), Markup("<p>%s</p>") % body)
+
+    def _close(self):
+        """Leave no invoice in preparation behind, but for a charge that is under way: its outcome decides."""
+        res = super()._close()
+        # Whoever may close the subscription may cancel the draft invoice that billing had prepared.
+        reserved = self.sudo().period_ids.filtered(
+            lambda period: period.state == "draft" and period.charge_state != "unknown"
+        )
+        reserved._drop_reserved()
+        self.sudo().period_ids.filtered("retry_date").retry_date = False
+        return res

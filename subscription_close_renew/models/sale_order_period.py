@@ -1,0 +1,244 @@
+from odoo import fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Command, Domain
+from odoo.tools import SQL, format_date
+
+from .sale_order import RUNNING_STATES
+
+
+class SaleOrder(models.Model):
+    _inherit = "sale.order"
+
+    period_ids = fields.One2many(
+        comodel_name="sale.subscription.period",
+        inverse_name="order_id",
+        string="Billed Periods",
+    )
+
+    def _claim_periods(self, invoices):
+        """Record which period of each of these subscriptions the invoices bill, and move their next invoice date.
+
+        An invoice that is posted again takes back the period that it had, whatever has become of the subscription.
+        Any other bills the period that its lines name, as long as the subscription runs; one that only adds what was
+        not billed yet (more seats, a line left out before) belongs to a period that is billed already.
+
+        :param invoices: posted `account.move` with recurring lines of the subscriptions
+        :raises UserError: if a period is billed already
+        """
+        starts = invoices.invoice_line_ids.mapped("subscription_period_start") + self.mapped("next_invoice_date")
+        periods = self.env["sale.subscription.period"].search(
+            Domain("order_id", "in", self.ids)
+            & (Domain("invoice_ids", "in", invoices.ids) | Domain("date_start", "in", list(filter(None, starts))))
+        )
+        vals_list = []
+        for invoice in invoices:
+            own = periods.filtered_domain([("invoice_ids", "in", invoice.ids)])
+            own._claim()
+            claimed = own.filtered(lambda period: period.state == "invoiced").order_id
+            for order in (self & invoice.invoice_line_ids.subscription_id) - claimed:
+                if order.subscription_state in RUNNING_STATES:
+                    vals_list += order._claim_period(invoice, periods)
+        self.env["sale.subscription.period"].create(vals_list)
+        self._update_next_invoice_date()
+
+    def _claim_period(self, invoice, periods):
+        """Let an invoice bill the period that its lines name, or the next one.
+
+        :param invoice: a posted `account.move` with recurring lines of the subscription
+        :param periods: all `sale.subscription.period` that may be that one
+        :return: values of the periods to make
+        :rtype: list
+        :raises UserError: if the period is billed already
+        """
+        self.ensure_one()
+        values = self._prepare_period_values(*self._get_stretch_of(invoice), invoice)
+        period = periods.filtered(
+            lambda period: (
+                (period.order_id, period.date_start) == (self, values["date_start"]) and period.state != "cancelled"
+            )
+        )
+        if not period:
+            return [values]
+        if period.state == "draft":
+            period._take_over(invoice)
+        elif self._is_completing(period, invoice):
+            period.invoice_ids = [Command.link(invoice.id)]
+        else:
+            raise UserError(
+                self.env._(
+                    "%(invoice)s would invoice %(order)s from %(start)s to %(end)s once more: %(billed)s did already. "
+                    "Delete it, or take its subscription lines out.",
+                    invoice=invoice.display_name,
+                    order=self.display_name,
+                    start=format_date(self.env, period.date_start),
+                    end=format_date(self.env, period.date_end),
+                    billed=", ".join(period.invoice_ids.mapped("display_name")),
+                )
+            )
+        return []
+
+    def _get_stretch_of(self, invoice):
+        """Return the first day that an invoice bills, and the first day after that.
+
+        :rtype: tuple
+        """
+        self.ensure_one()
+        lines = invoice.invoice_line_ids.filtered(
+            lambda line: line.subscription_id == self and line.subscription_period_start
+        )[:1]
+        if lines:
+            return lines.subscription_period_start, lines.subscription_period_end
+        date_start = self.next_invoice_date or self._get_next_unbilled_date()
+        return date_start, self._get_period_end(date_start)
+
+    def _is_completing(self, period, invoice):
+        """Tell whether an invoice bills nothing of a period but what its other invoices left out.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        for line in self.order_line.filtered("is_recurring"):
+            added = sum((line.invoice_lines & invoice.invoice_line_ids).mapped("quantity"))
+            before = sum((line.invoice_lines & period.invoice_ids.invoice_line_ids).mapped("quantity"))
+            if added and added + before > line.product_uom_qty:
+                return False
+        return True
+
+    def _update_next_invoice_date(self):
+        """Let subscriptions that run bill their earliest unbilled period next."""
+        running = self.filtered(lambda order: order.subscription_state in RUNNING_STATES)
+        dates = running._get_next_unbilled_dates()
+        # The Billing tab shows what was billed when: the chatter is for what people do.
+        for date, orders in running.with_context(tracking_disable=True).grouped(lambda order: dates[order.id]).items():
+            orders.next_invoice_date = date
+
+    def _is_to_invoice(self):
+        """Tell whether the next period is due, or the current one not wholly invoiced.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        date_start = self._get_period_to_invoice()
+        return bool(date_start) and date_start <= self.company_id._get_subscription_today()
+
+    def _get_period_to_invoice(self):
+        """Return the first day of the period that an invoice bills which somebody makes now.
+
+        This is the next period, also before its time; or the current one while something of it is left to invoice.
+
+        :return: False while nothing can be invoiced
+        :rtype: date | bool
+        """
+        self.ensure_one()
+        if self.subscription_state != "progress" or not self.next_invoice_date:
+            return False
+        today = self.company_id._get_subscription_today()
+        if self.next_invoice_date <= today:
+            return self.next_invoice_date
+        recurring = self.order_line.filtered("is_recurring")
+        current = max(
+            (
+                line.subscription_period_start
+                for line in recurring.invoice_lines
+                if line.parent_state == "posted"
+                and line.subscription_period_end
+                and line.subscription_period_end > today
+            ),
+            default=False,
+        )
+        if current and any(line._get_quantity_left(current) for line in recurring):
+            return current
+        return self.next_invoice_date
+
+    def _prepare_period_values(self, date_start, date_end, invoice):
+        """Return the values of the period that an invoice bills.
+
+        :rtype: dict
+        """
+        self.ensure_one()
+        return {
+            "order_id": self.id,
+            "date_start": date_start,
+            "date_end": date_end,
+            "invoice_ids": [Command.link(invoice.id)],
+        }
+
+    def _get_period_end(self, date_start):
+        """Return the first day after the period that begins on a day.
+
+        A period that was billed before and freed keeps its end; any other ends where the anchor says.
+
+        :param date date_start: first day of the period
+        :rtype: date
+        """
+        self.ensure_one()
+        freed = self.period_ids.filtered(lambda period: period.date_start == date_start)
+        return freed[:1].date_end or self.plan_id._get_next_period_start(self.anchor_date, date_start)
+
+    def _get_periods_of(self, invoices):
+        """Return the periods of these subscriptions that the invoices bill.
+
+        :param invoices: `account.move`
+        :rtype: sale.subscription.period
+        """
+        periods = self.env["sale.subscription.period"]
+        if not self or not invoices:
+            return periods
+        return periods.search([("order_id", "in", self.ids), ("invoice_ids", "in", invoices.ids)])
+
+    def _get_billed_periods(self):
+        return self.period_ids.filtered(lambda period: period.state == "invoiced")
+
+    def _get_billed_until(self):
+        """Return the first day that no invoice covers, or False when nothing was invoiced yet.
+
+        :rtype: date | bool
+        """
+        self.ensure_one()
+        return max(self._get_billed_periods().mapped("date_end"), default=False)
+
+    def _get_next_unbilled_date(self):
+        """Return the first day of the earliest period to bill; see :meth:`_get_next_unbilled_dates`.
+
+        :rtype: date
+        """
+        self.ensure_one()
+        return self._get_next_unbilled_dates()[self.id]
+
+    def _get_next_unbilled_dates(self):
+        """Return the first day of each subscription's earliest period to bill: an open one, else what follows the last.
+
+        What lies between the last period and the day on which the subscription last went on, after a pause or a
+        close, is never billed.
+
+        :return: ``{id: date}``
+        :rtype: dict
+        """
+        self.env["sale.subscription.period"].flush_model()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT period.order_id,
+                       MAX(period.date_end) FILTER (WHERE period.state = 'invoiced'),
+                       MIN(period.date_start) FILTER (WHERE period.state != 'invoiced' AND NOT EXISTS (
+                           SELECT FROM sale_subscription_period twin
+                            WHERE (twin.order_id, twin.date_start) = (period.order_id, period.date_start)
+                              AND twin.state = 'invoiced'
+                       ))
+                  FROM sale_subscription_period period
+                 WHERE period.order_id IN %s
+              GROUP BY period.order_id
+                """,
+                tuple(self.ids) or (0,),
+            )
+        )
+        known = {order_id: (billed_until, open_start) for order_id, billed_until, open_start in rows}
+        dates = {}
+        for order in self:
+            billed_until, open_start = known.get(order.id, (None, None))
+            # A subscription taken over from elsewhere has a next invoice date, and no periods.
+            following = max(
+                filter(None, (billed_until or order.next_invoice_date or order.start_date, order.resumed_on))
+            )
+            dates[order.id] = open_start or following
+        return dates

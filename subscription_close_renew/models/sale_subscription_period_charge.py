@@ -1,0 +1,282 @@
+from datetime import timedelta
+
+from odoo import fields, models
+from odoo.fields import Command
+from odoo.tools import format_date, formatLang
+
+from .sale_order import RUNNING_STATES
+
+CHARGE_STATES = [
+    ("unknown", "Outcome Unknown"),
+    ("pending", "Pending"),
+    ("declined", "Declined"),
+    ("done", "Charged"),
+]
+
+
+class SaleSubscriptionPeriod(models.Model):
+    """How the price of a period is collected with the payment method of its subscription."""
+
+    _inherit = "sale.subscription.period"
+
+    transaction_ids = fields.Many2many(
+        comodel_name="payment.transaction",
+        compute="_compute_transaction_ids",
+        compute_sudo=True,
+        groups="account.group_account_invoice",
+        string="Transactions",
+    )
+    charge_state = fields.Selection(
+        selection=CHARGE_STATES,
+        readonly=True,
+        help="What is known of the last charge. Nothing is charged again while its outcome is unknown.",
+    )
+    charge_error = fields.Char(string="Reason", readonly=True, help="Why the last charge did not succeed.")
+    attempt_count = fields.Integer(string="Attempts", readonly=True, help="How often the payment was declined.")
+    declined_on = fields.Date(readonly=True, help="When the payment was first declined.")
+    retry_date = fields.Date(
+        string="Next Attempt", readonly=True, index="btree_not_null", help="The payment is tried again on this day."
+    )
+    status = fields.Selection(
+        selection=[
+            ("draft", "In Preparation"),
+            ("unknown", "Outcome Unknown"),
+            ("pending", "Payment Pending"),
+            ("declined", "Payment Declined"),
+            ("invoiced", "Invoiced"),
+            ("paid", "Paid"),
+            ("cancelled", "Cancelled"),
+        ],
+        compute="_compute_status",
+        compute_sudo=True,
+    )
+
+    _draft_idx = models.Index("(order_id) WHERE state = 'draft'")
+
+    def _compute_transaction_ids(self):
+        for period in self:
+            period.transaction_ids = period.invoice_ids.transaction_ids
+
+    def _compute_status(self):
+        for period in self:
+            if period.state == "invoiced" and period._is_paid():
+                period.status = "paid"
+            elif period.state != "cancelled" and period.charge_state in ("unknown", "pending", "declined"):
+                period.status = period.charge_state
+            else:
+                period.status = period.state
+
+    def _is_paid(self):
+        """Tell whether nothing is left to pay for a period.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        posted = self.invoice_ids.filtered(lambda invoice: invoice.state == "posted")
+        return bool(posted) and set(posted.mapped("payment_state")) <= {"paid", "in_payment", "reversed"}
+
+    def _get_open_invoice(self):
+        """Return the invoice of a period that is still to be paid, be it a draft or posted.
+
+        :rtype: account.move
+        """
+        self.ensure_one()
+        unpaid = ("not_paid", "partial")
+        return self.invoice_ids.filtered(
+            lambda invoice: invoice.state == "draft" or (invoice.state == "posted" and invoice.payment_state in unpaid)
+        )[:1]
+
+    def _charge(self):
+        """Collect the price of a period with the payment method of its subscription.
+
+        Commits: first that a charge begins, then what the provider answered.
+        """
+        self.ensure_one()
+        invoice = self._get_open_invoice()
+        refusal = self.order_id.payment_token_id._get_charge_refusal(self.order_id)
+        if refusal:
+            self._decline(refusal)
+            return
+        # A payment transaction is nobody's document: whoever may bill the subscription may charge for it.
+        transaction = self.env["payment.transaction"].sudo().create(self._prepare_transaction_values(invoice))
+        transaction._charge_with_token()
+        if transaction.state != "draft":
+            transaction._post_process()
+
+    def _prepare_transaction_values(self, invoice):
+        """Return the values of a new payment transaction: a transaction is never sent twice.
+
+        :param invoice: `account.move` to pay
+        :rtype: dict
+        """
+        self.ensure_one()
+        token = self.order_id.payment_token_id
+        transactions = self.env["payment.transaction"].sudo()
+        return {
+            "provider_id": token.provider_id.id,
+            "payment_method_id": token.payment_method_id.id,
+            "token_id": token.id,
+            "operation": "offline",
+            "reference": transactions._compute_reference(
+                token.provider_code, prefix=f"{self.order_id.name}-{self.date_start:%Y%m%d}"
+            ),
+            "amount": invoice.amount_residual if invoice.state == "posted" else invoice.amount_total,
+            "currency_id": invoice.currency_id.id,
+            "partner_id": invoice.partner_id.id,
+            "invoice_ids": [Command.set(invoice.ids)],
+        }
+
+    def _note_unknown(self):
+        """Write down that a charge is under way: whatever happens now, nothing charges these periods again."""
+        self.charge_state = "unknown"
+        self.order_id._write_subscription({"payment_exception": True})
+
+    def _note_charged(self):
+        """Write down that the charge of these periods succeeded."""
+        self.write({**self._prepare_paid_values(), "charge_state": "done"})
+        self.invoice_ids.filtered(lambda invoice: not invoice.is_move_sent)._plan_subscription_mail()
+        self.order_id._lift_settled_exception()
+
+    def _note_pending(self):
+        """Write down that the provider will tell the outcome later. What is owed is invoiced meanwhile."""
+        self._post_reserved()
+        self.write({"charge_state": "pending", "retry_date": False})
+        self.order_id._lift_settled_exception()
+
+    def _note_not_charged(self):
+        """Write down that a charge did not happen, for no reason of the customer's: it is tried again as it was."""
+        for period in self:
+            period.charge_state = "declined" if period.attempt_count else False
+        self.order_id._lift_settled_exception()
+
+    def _note_paid(self):
+        """End the dunning of the periods whose invoices were paid, by whatever way."""
+        paid = self.filtered(lambda period: period.state == "invoiced" and period._is_paid())
+        # What was declined is settled; a charge that is under way still has an outcome to come.
+        paid.filtered(lambda period: period.charge_state == "declined").charge_state = False
+        paid.write(self._prepare_paid_values())
+
+    def _prepare_paid_values(self):
+        """Return the values of a period that nothing is left to pay for.
+
+        :rtype: dict
+        """
+        return {"retry_date": False, "charge_error": False}
+
+    def _decline(self, message):
+        """Write down that the payment of these periods was declined, tell the customer, and plan the next attempt.
+
+        :param str message: why, for people
+        """
+        for period in self:
+            order = period.order_id
+            if order.subscription_state not in RUNNING_STATES:
+                period._drop_reserved()
+                period.charge_state = period.charge_state and "declined"
+                continue
+            period._post_reserved()
+            period.write(period._prepare_decline_values(message))
+            order._lift_settled_exception()
+            order.message_post(body=period._get_decline_note())
+            order._send_subscription_mail("subscription_close_renew.mail_template_payment_failed", period)
+            if not period.retry_date and not order.plan_id.auto_close_days:
+                order._ask_for_attention(
+                    self.env._("Payment declined for good"),
+                    self.env._(
+                        "%(note)s Agree with the customer on another way to pay.", note=period._get_decline_note()
+                    ),
+                )
+
+    def _prepare_decline_values(self, message):
+        """Return the values of a period whose payment was declined once more.
+
+        :param str message: why, for people
+        :rtype: dict
+        """
+        self.ensure_one()
+        today = self.company_id._get_subscription_today()
+        declined_on = self.declined_on or today
+        days = self.order_id.plan_id._get_retry_days()[self.attempt_count :][:1]
+        return {
+            "charge_state": "declined",
+            "charge_error": message,
+            "attempt_count": self.attempt_count + 1,
+            "declined_on": declined_on,
+            "retry_date": max(declined_on + timedelta(days=days[0]), today + timedelta(days=1)) if days else False,
+        }
+
+    def _get_decline_note(self):
+        """Return what the chatter says about a declined payment.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        invoice = self._get_open_invoice()
+        values = {
+            "invoice": invoice.name,
+            "amount": formatLang(self.env, invoice.amount_residual, currency_obj=invoice.currency_id),
+            "reason": self.charge_error,
+            "date": self.retry_date and format_date(self.env, self.retry_date),
+        }
+        if self.retry_date:
+            return self.env._(
+                "The payment of %(invoice)s (%(amount)s) was declined: %(reason)s It is tried again on %(date)s.",
+                **values,
+            )
+        return self.env._(
+            "The payment of %(invoice)s (%(amount)s) was declined: %(reason)s It is not tried again.", **values
+        )
+
+    def _claim(self):
+        """Let go of the charge of a period that somebody invoices by hand: what the charge comes to is known to them."""
+        unknown = self.filtered(lambda period: period.state == "draft" and period.charge_state)
+        res = super()._claim()
+        unknown.charge_state = False
+        return res
+
+    def _prepare_release_values(self):
+        return super()._prepare_release_values() | {"charge_state": False, "charge_error": False, "retry_date": False}
+
+    def _post_reserved(self):
+        """Post the draft invoices of periods in preparation, which claim these."""
+        drafts = self.invoice_ids.filtered(lambda invoice: invoice.state == "draft")
+        for invoice in drafts:
+            invoice.invoice_date = invoice.company_id._get_subscription_today()
+        drafts._post(soft=False)
+
+    def _take_over(self, invoice):
+        """Let an invoice made by hand bill a period in preparation, in the place of the draft made for the charge.
+
+        :param invoice: a posted `account.move`
+        """
+        self.ensure_one()
+        reserved = self.invoice_ids
+        # A late notification of the charge settles the invoice that counts.
+        reserved.sudo().transaction_ids.invoice_ids = [Command.link(invoice.id)] + [
+            Command.unlink(move_id) for move_id in reserved.ids
+        ]
+        self.write({"state": "invoiced", "charge_state": False, "invoice_ids": [Command.set(invoice.ids)]})
+        reserved.button_cancel()
+
+    def _register_payment(self, payment_date, reference=None):
+        """Post and settle the invoices of periods by a payment that no transaction tells of.
+
+        :param date payment_date: when it was paid
+        :param str reference: what the provider or the bank calls the payment
+        """
+        self._post_reserved()
+        for period in self.filtered(lambda period: period._get_open_invoice()):
+            invoice = period._get_open_invoice()
+            wizards = self.env["account.payment.register"].with_context(
+                active_model="account.move", active_ids=invoice.ids
+            )
+            wizards.create(
+                {"payment_date": payment_date, "communication": reference or invoice.name}
+            )._create_payments()
+        self.charge_state = False
+
+    def _drop_reserved(self):
+        """Give up periods in preparation: their draft invoices are cancelled, and nothing of them is left."""
+        reserved = self.filtered(lambda period: period.state == "draft")
+        reserved.invoice_ids.filtered(lambda invoice: invoice.state == "draft").button_cancel()
+        reserved.unlink()

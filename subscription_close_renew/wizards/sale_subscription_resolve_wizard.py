@@ -1,0 +1,57 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+
+class SaleSubscriptionResolveWizard(models.TransientModel):
+    _name = "sale.subscription.resolve.wizard"
+    _description = "Resolve Payment Failure"
+
+    order_id = fields.Many2one(comodel_name="sale.order", string="Subscription", required=True, ondelete="cascade")
+    question = fields.Char(compute="_compute_question")
+    outcome = fields.Selection(
+        selection=[("paid", "The payment was made"), ("unpaid", "The payment was not made")],
+        string="What Happened",
+        required=True,
+    )
+    payment_date = fields.Date(
+        default=fields.Date.context_today, help="The day of the payment, as the provider shows it."
+    )
+    reference = fields.Char(help="The provider's number of the payment, for the bookkeeper to find it.")
+    retry_now = fields.Boolean(string="Try Again Now", help="Otherwise the next run of the scheduled action does.")
+
+    @api.depends("order_id")
+    def _compute_question(self):
+        for wizard in self:
+            # Whoever may resolve the exception is told which payments to look up.
+            periods = wizard.order_id.sudo().period_ids.filtered(lambda period: period.charge_state == "unknown")
+            transactions = periods.transaction_ids.filtered(lambda transaction: transaction._is_outcome_unknown())
+            wizard.question = ", ".join(
+                self.env._(
+                    "%(reference)s of %(amount)s (%(provider)s)",
+                    reference=transaction.reference,
+                    amount=transaction.currency_id.format(transaction.amount),
+                    provider=transaction.provider_id.name,
+                )
+                for transaction in transactions
+            )
+
+    def action_submit(self):
+        """Carry out what became of the payment.
+
+        :return: the action that closes the pop-up, or a notification
+        :rtype: dict
+        :raises UserError: if it was resolved meanwhile
+        """
+        self.ensure_one()
+        order = self.order_id
+        order.check_access("write")
+        order._check_payment_exception()
+        if self.outcome == "paid":
+            order._resolve_as_paid(self.payment_date, self.reference)
+        else:
+            order._resolve_as_unpaid()
+            if self.retry_now:
+                if order.filtered_domain(order._get_billing_domain() | order._get_retry_domain()):
+                    return order.action_subscription_bill()
+                raise UserError(order._get_billing_status())
+        return {"type": "ir.actions.act_window_close"}
