@@ -8,6 +8,7 @@ from . import (
     test_closing_undone,
     test_mrr,
     test_pausing,
+    test_payment,
     test_period,
     test_plan,
     test_pricing,
