@@ -73,6 +73,16 @@ def _parser() -> argparse.ArgumentParser:
     lint = command("lint", _lint, "Check form and rules: ruff, pylint-odoo, eslint, prettier, XML.")
     lint.add_argument("--fix", action="store_true", help="mend what can be mended")
 
+    bench = command("bench", _bench, "Measure what work costs beside the least that it could cost, and print ratios.")
+    bench.add_argument("what", choices=["billing"], help="the work to measure")
+    bench.add_argument("--sizes", metavar="N,N", help="how many subscriptions are due (default 200,1000,5000,10000)")
+    bench.add_argument("--repeat", type=int, default=3, metavar="N", help="how often each is measured (default 3)")
+    bench.add_argument(
+        "--peers", action="store_true", help="let Odoo's own invoicing and OCA's addons do the work, too"
+    )
+    bench.add_argument("--profile", action="store_true", help="say also where the time and the queries go")
+    bench.add_argument("--strict", action="store_true", help="fail if a limit is passed")
+
     command("shell", _shell, "Open Odoo's Python shell on the database of ./dev run.")
     command("psql", _psql, "Open psql on the database of ./dev run; what follows -- goes to psql.")
     command("update", _update, "Upgrade the addon in the database of ./dev run.")
@@ -104,6 +114,12 @@ def _lint(asked) -> int:
     from . import counts, lint, workspace
 
     return counts.summarise(lint.check(workspace.environment(), asked.fix))
+
+
+def _bench(asked) -> int:
+    from . import bench
+
+    return bench.billing(asked.sizes, asked.repeat, asked.peers, asked.profile, asked.strict)
 
 
 def _shell(asked) -> int:
