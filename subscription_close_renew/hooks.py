@@ -22,6 +22,7 @@ def pre_init_hook(env):
 
 def uninstall_hook(env):
     """Leave ordinary orders and products behind, and no recurring price: without its plan it would be an ordinary one."""
+    env["ir.cron"]._get_subscription_billing_crons().unlink()
     env["product.pricelist.item"].with_context(active_test=False).search([("plan_id", "!=", False)]).unlink()
     # Plans and close reasons are deleted before the columns that refer to them.
     env.invalidate_all()

@@ -1,6 +1,7 @@
 from . import (
     common,
     test_access,
+    test_billing_workers,
     test_close_reason,
     test_closing,
     test_closing_expiration,
