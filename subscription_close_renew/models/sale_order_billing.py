@@ -102,7 +102,9 @@ class SaleOrder(models.Model):
             .sudo()
             .with_context(default_move_type="out_invoice", tracking_disable=True, mail_create_nolog=True)
         )
-        invoices = moves.create([order._prepare_period_invoice(*stretches[order.id]) for order in self])
+        vals_list = [order._prepare_period_invoice(*stretches[order.id]) for order in self]
+        self._set_default_journals(vals_list)
+        invoices = moves.create(vals_list)
         invoices = invoices.with_context(default_move_type=False, tracking_disable=False, mail_create_nolog=False)
         self.env["sale.subscription.period"].sudo().create(
             [
@@ -127,6 +129,19 @@ class SaleOrder(models.Model):
         for names in ("tax_ids", "invoice_lines"):
             lines.mapped(names)
         self.sudo().mapped("transaction_ids")
+
+    def _set_default_journals(self, vals_list):
+        """Give invoices the journal that each would look for by itself, looked for once.
+
+        :param list vals_list: values of invoices of one company
+        """
+        journals = {}
+        for values in vals_list:
+            key = values["currency_id"]
+            if "journal_id" not in values and key not in journals:
+                names = ("move_type", "company_id", "currency_id")
+                journals[key] = self.env["account.move"].sudo().new({name: values[name] for name in names}).journal_id.id
+            values.setdefault("journal_id", journals.get(key))
 
     def _get_next_stretches(self):
         """Return the next period of each subscription.

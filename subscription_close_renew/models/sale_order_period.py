@@ -30,13 +30,17 @@ class SaleOrder(models.Model):
             Domain("order_id", "in", self.ids)
             & (Domain("invoice_ids", "in", invoices.ids) | Domain("date_start", "in", list(filter(None, starts))))
         )
+        own = periods.filtered(lambda period: period.invoice_ids & invoices)
+        own._claim()
+        claimed = {
+            (invoice, period.order_id)
+            for period in own.filtered(lambda period: period.state == "invoiced")
+            for invoice in period.invoice_ids
+        }
         vals_list = []
         for invoice in invoices:
-            own = periods.filtered_domain([("invoice_ids", "in", invoice.ids)])
-            own._claim()
-            claimed = own.filtered(lambda period: period.state == "invoiced").order_id
-            for order in (self & invoice.invoice_line_ids.subscription_id) - claimed:
-                if order.subscription_state in RUNNING_STATES:
+            for order in invoice._get_subscriptions() & self:
+                if (invoice, order) not in claimed and order.subscription_state in RUNNING_STATES:
                     vals_list += order._claim_period(invoice, periods)
         self.env["sale.subscription.period"].create(vals_list)
         self._update_next_invoice_date()
@@ -107,6 +111,8 @@ class SaleOrder(models.Model):
     def _update_next_invoice_date(self):
         """Let subscriptions that run bill their earliest unbilled period next."""
         running = self.filtered(lambda order: order.subscription_state in RUNNING_STATES)
+        if not running:
+            return
         dates = running._get_next_unbilled_dates()
         # The Billing tab shows what was billed when: the chatter is for what people do.
         for date, orders in running.with_context(tracking_disable=True).grouped(lambda order: dates[order.id]).items():
@@ -229,7 +235,7 @@ class SaleOrder(models.Model):
                  WHERE period.order_id IN %s
               GROUP BY period.order_id
                 """,
-                tuple(self.ids) or (0,),
+                tuple(self.ids),
             )
         )
         known = {order_id: (billed_until, open_start) for order_id, billed_until, open_start in rows}
