@@ -20,6 +20,7 @@ from . import (
     sale_order_pausing,
     sale_order_payment,
     sale_order_period,
+    sale_order_portal,
     sale_order_renewal,
     sale_order_unpaid,
     sale_subscription_period,

@@ -1,3 +1,5 @@
+import logging
+
 import requests
 from urllib3.exceptions import NewConnectionError
 
@@ -5,6 +7,8 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from .sale_order_batch import StopRun
+
+_logger = logging.getLogger(__name__)
 
 # What a provider answers when it did not look at the payment at all: nothing was charged, for no fault of the customer.
 NOT_PROCESSED = (401, 403, 404, 429)
@@ -75,7 +79,16 @@ class PaymentTransaction(models.Model):
             return super()._charge_with_token()
         self._write_charge_ahead(periods)
         attempt = _Attempt()
-        res = super(PaymentTransaction, self.with_context(subscription_attempt=attempt))._charge_with_token()
+        try:
+            res = super(PaymentTransaction, self.with_context(subscription_attempt=attempt))._charge_with_token()
+            self.flush_recordset()
+        except Exception as error:
+            # Whatever broke, the provider may have been asked; or its notification came first, and is in the books.
+            _logger.warning("The charge %s broke off", self.reference, exc_info=error)
+            self.env.cr.rollback()
+            res = None
+            if self.state == "draft":
+                self.state_message = self.env._("the answer could not be understood (%(error)s).", error=repr(error))
         self._note_answer(periods, attempt)
         self.env["ir.cron"]._commit_progress()
         if self.state == "error" and attempt.refusal and self.operation == "offline":
@@ -114,7 +127,7 @@ class PaymentTransaction(models.Model):
         :param attempt: what is known of the requests
         """
         if self.state == "draft" or (self.state == "error" and self.amount_mismatch):
-            self.state_message = self.state_message or self.env._("The payment provider gave no clear answer.")
+            self.state_message = self.state_message or self.env._("the payment provider gave no clear answer.")
             periods.order_id._note_doubt(self)
         elif self.state == "error" and attempt.refusal:
             self.is_post_processed = True

@@ -140,7 +140,9 @@ class SaleOrder(models.Model):
             key = values["currency_id"]
             if "journal_id" not in values and key not in journals:
                 names = ("move_type", "company_id", "currency_id")
-                journals[key] = self.env["account.move"].sudo().new({name: values[name] for name in names}).journal_id.id
+                journals[key] = (
+                    self.env["account.move"].sudo().new({name: values[name] for name in names}).journal_id.id
+                )
             values.setdefault("journal_id", journals.get(key))
 
     def _get_next_stretches(self):

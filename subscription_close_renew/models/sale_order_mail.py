@@ -30,6 +30,7 @@ class SaleOrder(models.Model):
                 self.with_context(mail_notify_force_send=False).message_post(
                     subject=rendered["subject"],
                     body=rendered["body_html"],
+                    author_id=(self.user_id.partner_id or self.company_id.partner_id).id,
                     email_from=rendered.get("email_from") or None,
                     partner_ids=(self.partner_invoice_id or self.partner_id).ids,
                     message_type="comment",

@@ -107,26 +107,32 @@ class SaleOrder(models.Model):
         self.ensure_one()
         period = self._get_reserved_period() or self._reserve_period()
         invoice = period._get_open_invoice()
-        if not self.payment_token_id or invoice._is_prepaid():
-            period._post_reserved()
-            invoice._plan_subscription_mail()
-        else:
+        waiting = self.period_ids.filtered(lambda earlier: earlier.charge_state == "declined" and earlier.retry_date)
+        if self.payment_token_id and not waiting and not invoice._is_prepaid():
             period._charge()
+            return
+        period._post_reserved()
+        invoice._plan_subscription_mail()
+        # A card that was just declined is not asked for still more: the oldest period comes first.
+        period._wait_for(waiting.sorted("date_start")[:1])
 
     def _retry_charges(self):
         """Charge once more what was declined and is to be tried today."""
         self.ensure_one()
         today = self.company_id._get_subscription_today()
-        for period in self.period_ids.filtered(lambda period: period.retry_date and period.retry_date <= today).sorted(
-            "date_start"
-        ):
+        due = self.period_ids.filtered(lambda period: period.retry_date and period.retry_date <= today)
+        declined = due.browse()
+        for period in due.sorted("date_start"):
             invoice = period._get_open_invoice()
             if not self.payment_token_id or not invoice:
                 period.retry_date = False
             elif invoice._is_being_paid() or invoice._is_in_checkout():
                 period.retry_date = today + timedelta(days=1)
+            elif declined:
+                period._wait_for(declined)
             elif not self.payment_exception:
                 period._charge()
+                declined = period.filtered(lambda period: period.charge_state == "declined")
 
     def _get_retry_domain(self):
         """Return the domain of the subscriptions of which a declined payment is to be tried again today.
@@ -218,7 +224,10 @@ class SaleOrder(models.Model):
         settled = self.filtered(
             lambda order: order.payment_exception and "unknown" not in order.period_ids.mapped("charge_state")
         )
-        settled._write_subscription({"payment_exception": False})
+        settled.with_context(tracking_disable=True)._write_subscription({"payment_exception": False})
+        if not self.env.context.get("subscription_charging"):
+            for order in settled:
+                order.message_post(body=self.env._("The outcome of the payment is known: the exception is over."))
 
     def _resolve_as_paid(self, payment_date, reference=None):
         """Record a payment whose outcome was unknown: post its invoice, and register the payment.

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools import SQL, format_date
@@ -21,6 +23,7 @@ class SaleSubscriptionPeriod(models.Model):
     date_end = fields.Date(
         string="Until", required=True, help="First day of the next period: the day before is the last of this one."
     )
+    date_last = fields.Date(string="To", compute="_compute_date_last", help="Last day of the period.")
     state = fields.Selection(
         selection=[("draft", "In Preparation"), ("invoiced", "Invoiced"), ("cancelled", "Cancelled")],
         required=True,
@@ -47,6 +50,11 @@ class SaleSubscriptionPeriod(models.Model):
         "CHECK (date_start < date_end)",
         "A period ends after it begins.",
     )
+
+    @api.depends("date_end")
+    def _compute_date_last(self):
+        for period in self:
+            period.date_last = period.date_end and period.date_end - timedelta(days=1)
 
     @api.depends("invoice_ids.amount_total", "invoice_ids.state")
     def _compute_amount(self):

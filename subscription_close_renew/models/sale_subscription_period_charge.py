@@ -40,9 +40,9 @@ class SaleSubscriptionPeriod(models.Model):
     status = fields.Selection(
         selection=[
             ("draft", "In Preparation"),
-            ("unknown", "Outcome Unknown"),
-            ("pending", "Payment Pending"),
-            ("declined", "Payment Declined"),
+            ("unknown", "Unknown"),
+            ("pending", "Pending"),
+            ("declined", "Declined"),
             ("invoiced", "Invoiced"),
             ("paid", "Paid"),
             ("cancelled", "Cancelled"),
@@ -101,7 +101,7 @@ class SaleSubscriptionPeriod(models.Model):
         transaction = self.env["payment.transaction"].sudo().create(self._prepare_transaction_values(invoice))
         transaction._charge_with_token()
         if transaction.state != "draft":
-            transaction._post_process()
+            transaction.with_context(subscription_charging=True)._post_process()
 
     def _prepare_transaction_values(self, invoice):
         """Return the values of a new payment transaction: a transaction is never sent twice.
@@ -129,7 +129,8 @@ class SaleSubscriptionPeriod(models.Model):
     def _note_unknown(self):
         """Write down that a charge is under way: whatever happens now, nothing charges these periods again."""
         self.charge_state = "unknown"
-        self.order_id._write_subscription({"payment_exception": True})
+        # The chatter hears of it only if no answer comes.
+        self.order_id.with_context(tracking_disable=True)._write_subscription({"payment_exception": True})
 
     def _note_charged(self):
         """Write down that the charge of these periods succeeded."""
@@ -187,6 +188,22 @@ class SaleSubscriptionPeriod(models.Model):
                     ),
                 )
 
+    def _wait_for(self, earlier):
+        """Let the payment of a period be tried when that of an earlier one is, which was declined.
+
+        :param earlier: the earlier period, or none
+        """
+        self.ensure_one()
+        if earlier:
+            tomorrow = self.company_id._get_subscription_today() + timedelta(days=1)
+            self.write(
+                {
+                    "charge_state": "declined",
+                    "charge_error": self.env._("An earlier period is to be paid first."),
+                    "retry_date": earlier.retry_date or tomorrow,
+                }
+            )
+
     def _prepare_decline_values(self, message):
         """Return the values of a period whose payment was declined once more.
 
@@ -199,7 +216,7 @@ class SaleSubscriptionPeriod(models.Model):
         days = self.order_id.plan_id._get_retry_days()[self.attempt_count :][:1]
         return {
             "charge_state": "declined",
-            "charge_error": message,
+            "charge_error": message if message.endswith((".", "!", "?")) else f"{message}.",
             "attempt_count": self.attempt_count + 1,
             "declined_on": declined_on,
             "retry_date": max(declined_on + timedelta(days=days[0]), today + timedelta(days=1)) if days else False,
