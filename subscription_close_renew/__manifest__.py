@@ -25,6 +25,7 @@
         "views/sale_order_closing_views.xml",
         "views/sale_order_billing_views.xml",
         "views/sale_order_renewal_views.xml",
+        "views/sale_portal_templates.xml",
         "views/payment_token_views.xml",
         "views/res_config_settings_views.xml",
         "views/subscription_menus.xml",
@@ -32,6 +33,7 @@
     "demo": [
         "demo/product_demo.xml",
         "demo/sale_order_demo.xml",
+        "demo/payment_demo.xml",
     ],
     "assets": {
         "web.assets_tests": [

@@ -12,6 +12,10 @@ COMPUTED_COLUMNS = {
 }
 
 
+# Of the demonstration company: what is invoiced stays with what it was made of.
+DEMO_MODELS = ("payment.token", "payment.transaction", "product.template", "sale.order")
+
+
 def pre_init_hook(env):
     """Create the columns that would otherwise be computed for every order of the past."""
     for table, columns in COMPUTED_COLUMNS.items():
@@ -28,5 +32,5 @@ def uninstall_hook(env):
     env.invalidate_all()
     env.cr.execute("UPDATE sale_order SET plan_id = NULL, close_reason_id = NULL WHERE plan_id IS NOT NULL")
     # The demonstration company's orders are invoiced, and stay with their products as any other's.
-    kept = [("module", "=", "subscription_close_renew"), ("model", "in", ("product.template", "sale.order"))]
+    kept = [("module", "=", "subscription_close_renew"), ("model", "in", DEMO_MODELS)]
     env["ir.model.data"].search(kept).unlink()

@@ -108,13 +108,15 @@ class SaleOrder(models.Model):
         period = self._get_reserved_period() or self._reserve_period()
         invoice = period._get_open_invoice()
         waiting = self.period_ids.filtered(lambda earlier: earlier.charge_state == "declined" and earlier.retry_date)
-        if self.payment_token_id and not waiting and not invoice._is_prepaid():
+        payable = not invoice.currency_id.is_zero(invoice.amount_total) and not invoice._is_prepaid()
+        if self.payment_token_id and payable and not waiting:
             period._charge()
             return
         period._post_reserved()
         invoice._plan_subscription_mail()
         # A card that was just declined is not asked for still more: the oldest period comes first.
-        period._wait_for(waiting.sorted("date_start")[:1])
+        if payable:
+            period._wait_for(waiting.sorted("date_start")[:1])
 
     def _retry_charges(self):
         """Charge once more what was declined and is to be tried today."""

@@ -1,6 +1,7 @@
 from . import (
     common,
     test_access,
+    test_billing,
     test_billing_workers,
     test_close_reason,
     test_closing,
@@ -10,6 +11,7 @@ from . import (
     test_mrr,
     test_pausing,
     test_payment,
+    test_payment_exception,
     test_period,
     test_plan,
     test_pricing,

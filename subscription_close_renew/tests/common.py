@@ -255,18 +255,51 @@ class SubscriptionCommon(TransactionCase):
         with self.on(until):
             self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_expiration")
 
+    def bill(self, until="2027-01-31"):
+        """Run the scheduled action that invoices and charges what is due, as the scheduler does.
+
+        :param str until: when it runs, as for :meth:`on`
+        """
+        with self.on(until):
+            self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_billing")
+
     def run_scheduled_action(self, xml_id):
         """Run a scheduled action in the way of the scheduler: other cursor, commits, several passes.
 
         :param str xml_id: external id of an `ir.cron`
         """
         self.flush_chatter()
-        if type(self)._registry_patched:  # as in an HttpCase, always
+        with self.other_transactions():
             self.env.ref(xml_id).method_direct_trigger()
+        self.env.invalidate_all()
+
+    def click(self, records, method_name):
+        """Call a method as a button does: in a transaction of its own, which it may commit.
+
+        :param records: with the rights of the person who clicks
+        :param str method_name: a method without parameters
+        :return: what the method returns
+        """
+        self.flush_chatter()
+        with self.other_transactions(), self.registry.cursor() as cr:
+            result = getattr(records.with_env(records.env(cr=cr)), method_name)()
+            cr.flush()
+        self.env.invalidate_all()
+        return result
+
+    @contextmanager
+    def other_transactions(self):
+        """Let other cursors see what this test did, and let their commits be undone at its end."""
+        if type(self)._registry_patched:  # as in an HttpCase, always
+            yield
         else:
             with self.enter_registry_test_mode():
-                self.env.ref(xml_id).method_direct_trigger()
-        self.env.invalidate_all()
+                yield
+
+    def rest_others(self):
+        """Let the subscriptions of other companies (demo data) rest, which a run far in the future would catch up."""
+        others = self.env["sale.order"].sudo().search([("subscription_state", "=", "progress")])
+        (others - others.filtered_domain([("company_id", "=", self.company.id)])).subscription_pause()
 
     # What the chatter says
 
@@ -306,6 +339,31 @@ class SubscriptionCommon(TransactionCase):
                 shown = [day and fields.Date.to_string(day) for day in shown]
             changes[value.field_id.name] = tuple(shown)
         return changes
+
+    def invoices(self, order):
+        """Return the invoices of an order, drafts too, in the order of their making, with the rights of the accountant.
+
+        :rtype: account.move
+        """
+        return order.sudo().invoice_ids.sorted("id").with_user(self.accountant)
+
+    def mails(self, record, partner=None):
+        """Return the messages about a record that were mailed to somebody, each as often as it was.
+
+        :param partner: whom (the customer, if not given)
+        :rtype: list
+        """
+        self.flush_chatter()
+        notifications = self.env["mail.notification"].search(
+            [
+                ("mail_message_id.model", "=", record._name),
+                ("mail_message_id.res_id", "in", record.ids),
+                ("res_partner_id", "=", (partner or self.customer).id),
+                ("notification_type", "=", "email"),
+            ],
+            order="id",
+        )
+        return [notification.mail_message_id for notification in notifications]
 
     # What must hold
 

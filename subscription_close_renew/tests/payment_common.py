@@ -12,10 +12,28 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import requests
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 
+from odoo.fields import Command
+from odoo.tools import mute_logger
+
+from odoo.addons.payment.models.payment_provider import PaymentProvider
 from odoo.addons.payment.models.payment_transaction import PaymentTransaction
 
 from .common import SubscriptionCommon
+
+PROVIDER_CODE = "subscription_test"
+"""Code of the test's providers: unlike `none` and `custom`, whose pending payments Odoo takes for mere promises."""
+
+
+class Killed(BaseException):
+    """The process was killed: no code that deals with errors sees this."""
+
+
+def unreachable():
+    """Return what `requests` raises when there is nobody to connect to, so that nothing was sent."""
+    refused = NewConnectionError(None, "Connection refused")
+    return requests.ConnectionError(MaxRetryError(None, "/charges", reason=refused))
 
 
 class SubscriptionPaymentCommon(SubscriptionCommon):
@@ -28,13 +46,18 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        bank, outstanding = cls.env["account.account"].create(
+        cls._rest_other_companies()
+        code = cls.env.registry["payment.provider"]._fields["code"]
+        known = [*code.selection, (PROVIDER_CODE, "Test Provider")]
+        cls.startClassPatcher(patch.multiple(code, selection=known, _selection=dict(known)))
+        cls.startClassPatcher(patch.object(PaymentProvider, "_compute_feature_support_fields", cls._support_features))
+        bank, cls.outstanding = cls.env["account.account"].create(
             [
                 {"code": "101401", "name": "Bank", "account_type": "asset_cash"},
                 {"code": "101402", "name": "Outstanding Receipts", "account_type": "asset_current", "reconcile": True},
             ]
         )
-        journal = cls.env["account.journal"].create(
+        cls.bank_journal = cls.env["account.journal"].create(
             {
                 "name": "Bank",
                 "code": "BNK",
@@ -43,35 +66,65 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
                 "default_account_id": bank.id,
             }
         )
-        journal.inbound_payment_method_line_ids.payment_account_id = outstanding
+        cls.bank_journal.inbound_payment_method_line_ids.payment_account_id = cls.outstanding
         cls.payment_method = cls.env["payment.method"].create(
             {"name": "Card", "code": "subscription_card", "support_tokenization": True, "active": True}
         )
-        cls.payment_provider = cls.env["payment.provider"].create(
+        cls.env["payment.provider"]._setup_payment_method(PROVIDER_CODE)
+        cls.payment_provider = cls.make_provider("Test Provider")
+
+    @staticmethod
+    def _support_features(providers):
+        providers.write(
             {
-                "name": "Test Provider",
-                "code": "none",
+                "support_express_checkout": False,
+                "support_manual_capture": "full_only",
+                "support_refund": "partial",
+                "support_tokenization": True,
+            }
+        )
+
+    @classmethod
+    def _rest_other_companies(cls):
+        """Let the subscriptions of the demonstration companies not be due: no test is about them."""
+        others = [("company_id", "!=", cls.company.id), ("subscription_state", "=", "progress")]
+        orders = cls.env["sale.order"].with_context(tracking_disable=True)
+        orders.search(others).next_invoice_date = "2999-01-01"
+
+    @classmethod
+    def make_provider(cls, name, code=PROVIDER_CODE):
+        """Return a provider whose payments the company receives in its bank.
+
+        :param str name: its name
+        :param str code: ``none`` for one through which nothing is charged, such as wire transfers
+        :rtype: payment.provider
+        """
+        provider = cls.env["payment.provider"].create(
+            {
+                "name": name,
+                "code": code,
                 "state": "test",
                 "is_published": True,
                 "company_id": cls.company.id,
-                "payment_method_ids": [(6, 0, cls.payment_method.ids)],
+                "payment_method_ids": [Command.set(cls.payment_method.ids)],
                 "allow_tokenization": True,
             }
         )
-        code = cls.env["account.payment.method"].sudo().create(
-            {"name": "Test Provider", "code": "none", "payment_type": "inbound"}
+        methods = cls.env["account.payment.method"].sudo()
+        method = methods.search([("code", "=", code), ("payment_type", "=", "inbound")], limit=1) or methods.create(
+            {"name": name, "code": code, "payment_type": "inbound"}
         )
-        journal.inbound_payment_method_line_ids = [
-            (
-                0,
-                0,
-                {
-                    "payment_method_id": code.id,
-                    "payment_provider_id": cls.payment_provider.id,
-                    "payment_account_id": outstanding.id,
-                },
-            )
-        ]
+        lines = cls.env["account.payment.method.line"]
+        line = lines.search([("payment_provider_id", "=", provider.id)]) or lines.create(
+            {
+                "name": name,
+                "journal_id": cls.bank_journal.id,
+                "payment_method_id": method.id,
+                "payment_provider_id": provider.id,
+            }
+        )
+        line.payment_account_id = cls.outstanding
+        return provider
 
     def setUp(self):
         super().setUp()
@@ -105,25 +158,31 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
     def provider(self, *answers):
         """Let the provider answer to charges, one after the other; the last one holds for all that follow.
 
-        :param answers: ``done``, ``pending``, ``declined``; ``mismatch``, another amount; an HTTP status; or an
-            exception that `requests` raises, such as ``requests.Timeout()``
+        :param answers: ``done``, ``pending``, ``authorized``, ``declined``, ``cancelled``; ``mismatch``, another amount;
+            an HTTP status; any other word, which the provider's code does not know, or bytes, which are no JSON at all;
+            an exception that `requests` raises, such as ``requests.Timeout()``; or a function that is called with the
+            transaction, at the moment at which the provider is asked, and returns one of these
         """
         left = list(answers)
+        asked = []
 
         def request(*args, **kwargs):
             answer = left.pop(0) if len(left) > 1 else left[0]
-            if isinstance(answer, Exception):
+            if callable(answer):
+                answer = answer(asked[-1])
+            if isinstance(answer, BaseException):
                 raise answer
             response = requests.Response()
             response.status_code = answer if isinstance(answer, int) else 200
             response.url = "https://provider.example.com/charges"
-            response._content = f'{{"state": "{answer}"}}'.encode()
+            response._content = answer if isinstance(answer, bytes) else f'{{"state": "{answer}"}}'.encode()
             return response
 
         def send_payment_request(transaction):
             self.calls.append(transaction.reference)
+            asked.append(transaction)
             data = transaction._send_api_request("POST", "charges", json={"reference": transaction.reference})
-            transaction._process("none", {"reference": transaction.reference, **data})
+            transaction._process(transaction.provider_code, {"reference": transaction.reference, **data})
 
         def extract_amount_data(transaction, data):
             amount = transaction.amount / 2 if data["state"] == "mismatch" else transaction.amount
@@ -133,12 +192,15 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
             update = {
                 "done": transaction._set_done,
                 "pending": transaction._set_pending,
+                "authorized": transaction._set_authorized,
                 "declined": lambda: transaction._set_error("Insufficient funds."),
                 "cancelled": transaction._set_canceled,
             }
             update[data["state"]]()
 
         with (
+            # Odoo logs what a provider refuses as an error.
+            mute_logger("odoo.addons.payment.models.payment_provider"),
             patch.object(requests, "request", request),
             patch.object(PaymentTransaction, "_send_payment_request", send_payment_request),
             patch.object(PaymentTransaction, "_extract_amount_data", extract_amount_data),
@@ -146,23 +208,52 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
         ):
             yield
 
-    def notify(self, transaction, answer):
+    def notify(self, transaction, answer, carried_out=True):
         """Let the provider tell by itself what became of a payment, and Odoo carry it out.
 
         :param transaction: `payment.transaction`
         :param str answer: as for :meth:`provider`
+        :param bool carried_out: whether Odoo's own scheduled action carries it out
         """
         with self.provider(answer):
-            transaction.sudo()._process("none", {"reference": transaction.reference, "state": answer})
-            self.run_scheduled_action("payment.cron_post_process_payment_tx")
+            transaction = transaction.sudo()
+            transaction._process(transaction.provider_code, {"reference": transaction.reference, "state": answer})
+            if carried_out:
+                self.run_scheduled_action("payment.cron_post_process_payment_tx")
 
-    def bill(self, until="2027-01-31"):
-        """Run the scheduled action that invoices and charges what is due, as the scheduler does.
+    def online_payment(self, documents, card=None, provider=None, **values):
+        """Return the payment that a customer has begun on a page of the provider, as the portal makes it.
 
-        :param str until: when it runs, as for :meth:`on`
+        :param documents: the orders or invoices to pay
+        :param card: the card that the provider has stored with it
+        :param provider: the provider of the test, if not given
+        :rtype: payment.transaction
         """
-        with self.on(until):
-            self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_billing")
+        documents = documents.sudo()
+        field = "invoice_ids" if documents._name == "account.move" else "sale_order_ids"
+        provider = provider or self.payment_provider
+        transactions = self.env["payment.transaction"]
+        return transactions.create(
+            {
+                "provider_id": provider.id,
+                "payment_method_id": self.payment_method.id,
+                "operation": "online_direct" if card else "online_redirect",
+                "token_id": card and card.id,
+                "reference": transactions._compute_reference(provider.code, prefix="portal"),
+                "amount": sum(documents.mapped("amount_total")),
+                "currency_id": documents.currency_id.id,
+                "partner_id": documents.partner_id.id,
+                field: [Command.set(documents.ids)],
+                **values,
+            }
+        )
+
+    def register_payment(self, invoice):
+        """Register by hand that an invoice was paid, as the accountant does."""
+        wizards = self.env["account.payment.register"].with_user(self.accountant)
+        wizard = wizards.with_context(active_model="account.move", active_ids=invoice.ids).create({})
+        wizard._create_payments()
+        self.flush_chatter()
 
     def charges(self, order):
         """Return the transactions of a subscription, in the order of their making.
@@ -170,3 +261,17 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
         :rtype: payment.transaction
         """
         return order.sudo().period_ids.transaction_ids.sorted("id")
+
+    def payments(self, order):
+        """Return the payments of a subscription that were received, by whatever way.
+
+        :rtype: account.payment
+        """
+        return order.sudo().period_ids.invoice_ids.matched_payment_ids | self.charges(order).payment_id
+
+    def todo(self, orders):
+        """Return what the activities of subscriptions are about.
+
+        :rtype: list
+        """
+        return orders.sudo().activity_ids.mapped("summary")

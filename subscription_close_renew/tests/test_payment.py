@@ -1,8 +1,18 @@
+from contextlib import suppress
+from datetime import date, timedelta
+
 import requests
 
+from odoo.exceptions import ValidationError
+from odoo.fields import Command
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
-from .payment_common import SubscriptionPaymentCommon
+from .payment_common import Killed, SubscriptionPaymentCommon, unreachable
+
+SET_ASIDE = "odoo.addons.subscription_close_renew.models.sale_order_batch"
+BROKE_OFF = "odoo.addons.subscription_close_renew.models.payment_transaction"
+REFUSED_UPDATE = "odoo.addons.payment.models.payment_transaction"
 
 
 @tagged("post_install", "-at_install")
@@ -26,24 +36,21 @@ class TestPayment(SubscriptionPaymentCommon):
             self.bill()
         self.assertEqual(len(self.calls), 1)
 
-    def test_unanswered_charge_freezes_the_subscription(self):
-        order = self.subscription(card=self.card())
-        with self.provider(requests.Timeout()):
+    def test_charge_pays_what_the_invoice_says(self):
+        order = self.subscription(card=self.card(), lines=[self.line(quantity=2), self.line(self.one_time_product)])
+        with self.provider("done"):
             self.bill()
-            self.bill("2027-03-15")
-        self.assertTrue(order.payment_exception)
-        self.assertEqual(order.period_ids.status, "unknown")
-        self.assertEqual(len(self.calls), 1)
+        self.assertEqual(self.charges(order).amount, 230)
 
-    def test_declined_period_is_invoiced_and_tried_again(self):
+    def test_missed_periods_are_charged_one_by_one(self):
         order = self.subscription(card=self.card())
-        with self.provider("declined", "done"):
-            self.bill()
-            self.assertEqual(order.period_ids.status, "declined")
-            self.assertDates(order.period_ids, retry_date="2027-02-01")
-            self.bill("2027-02-01")
-        self.assertEqual(order.period_ids.status, "paid")
-        self.assertEqual(len(set(self.calls)), 2)
+        with self.provider("done"):
+            self.bill("2027-04-10")
+        self.assertEqual(
+            self.billed_periods(order),
+            [("2027-01-31", "2027-02-28"), ("2027-02-28", "2027-03-31"), ("2027-03-31", "2027-04-30")],
+        )
+        self.assertEqual(len(set(self.calls)), 3)
 
     def test_pending_period_waits_for_the_notification(self):
         order = self.subscription(card=self.card())
@@ -55,33 +62,750 @@ class TestPayment(SubscriptionPaymentCommon):
         self.notify(self.charges(order), "done")
         self.assertEqual(order.period_ids.status, "paid")
 
-    def test_late_success_resolves_the_exception(self):
+    def test_authorized_period_waits_for_the_capture(self):
+        order = self.subscription(card=self.card())
+        with self.provider("authorized"):
+            self.bill()
+            self.bill("2027-02-10")
+        self.assertEqual((order.period_ids.status, len(self.calls)), ("pending", 1))
+        self.notify(self.charges(order), "done")
+        self.assertEqual(order.period_ids.status, "paid")
+
+    def test_pending_period_that_fails_is_declined(self):
+        order = self.subscription(card=self.card())
+        with self.provider("pending"):
+            self.bill()
+        self.notify(self.charges(order), "declined")
+        self.assertEqual(order.period_ids.status, "declined")
+        self.assertDates(order.period_ids, retry_date="2027-02-01")
+
+    def test_nothing_to_pay_needs_no_charge(self):
+        order = self.subscription(card=self.card(), lines=[self.line(price_unit=0)])
+        with self.provider("declined"):
+            self.bill()
+        self.assertEqual((self.calls, order.period_ids.state), ([], "invoiced"))
+
+    def test_without_a_card_nothing_is_charged(self):
+        order = self.subscription()
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual((self.calls, order.period_ids.status), ([], "invoiced"))
+
+    def test_closed_subscription_is_not_charged(self):
+        order = self.subscription(card=self.card())
+        order.subscription_close(self.reason.id)
+        with self.provider("done"):
+            self.bill("2027-03-15")
+        self.assertEqual(self.calls, [])
+
+    def test_subscription_that_closes_today_is_not_charged(self):
+        order = self.subscription(card=self.card())
+        order.subscription_close(self.reason.id, when="date", date="2027-02-10")
+        with self.provider("declined"):
+            self.bill()
+            self.bill("2027-02-10")
+        self.assertEqual(len(self.calls), 1)
+
+    def test_closing_gives_up_a_declined_payment(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+            order.subscription_close(self.reason.id)
+            self.bill("2027-02-10")
+        self.assertEqual(len(self.calls), 1)
+        self.assertFalse(order.period_ids.retry_date)
+
+
+@tagged("post_install", "-at_install")
+class TestPaymentMethod(SubscriptionPaymentCommon):
+    """Which payment method a subscription is charged to, and which it never is."""
+
+    def assertNotCalled(self, order, reason):
+        """Check that billing invoices the subscription and does not ask the provider, for this reason."""
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual(self.calls, [])
+        self.assertEqual((order.period_ids.state, order.period_ids.status), ("invoiced", "declined"))
+        self.assertRegex(order.period_ids.charge_error, reason)
+
+    def test_removed_card_is_not_called(self):
+        card = self.card()
+        order = self.subscription(card=card)
+        card.active = False
+        self.assertNotCalled(order, "was removed")
+
+    def test_expired_card_is_not_called(self):
+        order = self.subscription(card=self.card(valid_until="2027-01-30"))
+        self.assertNotCalled(order, "has expired")
+
+    def test_card_is_good_until_its_last_day(self):
+        self.subscription(card=self.card(valid_until="2027-01-31"))
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual(len(self.calls), 1)
+
+    def test_card_of_a_colleague_who_went_elsewhere_is_not_called(self):
+        company, elsewhere = self.env["res.partner"].create(
+            [{"name": name, "is_company": True} for name in ("Customer & Co", "Elsewhere")]
+        )
+        colleague = self.env["res.partner"].create({"name": "Colleague", "parent_id": company.id})
+        order = self.subscription(card=self.card(partner=colleague), partner_id=company.id)
+        colleague.parent_id = elsewhere
+        self.assertNotCalled(order, "another customer or company")
+
+    def test_card_of_a_colleague_is_called(self):
+        company = self.env["res.partner"].create({"name": "Customer & Co", "is_company": True})
+        colleague = self.env["res.partner"].create({"name": "Colleague", "parent_id": company.id})
+        self.subscription(card=self.card(partner=colleague), partner_id=company.id)
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual(len(self.calls), 1)
+
+    def test_card_of_another_company_is_not_called(self):
+        card = self.card()
+        order = self.subscription(card=card)
+        # Odoo's form warns of this, and its server lets it pass.
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE payment_token SET company_id = %s WHERE id = %s", [self.env.ref("base.main_company").id, card.id]
+        )
+        self.env.invalidate_all()
+        self.assertNotCalled(order, "another customer or company")
+
+    def test_card_of_a_disabled_provider_is_not_called(self):
+        order = self.subscription(card=self.card())
+        self.payment_provider.state = "disabled"
+        self.assertNotCalled(order, "removed|disabled")
+
+    def test_card_that_survived_its_provider_is_not_called(self):
+        order = self.subscription(card=self.card())
+        self.env.flush_all()
+        self.env.cr.execute("UPDATE payment_provider SET state = 'disabled' WHERE id = %s", [self.payment_provider.id])
+        self.env.invalidate_all()
+        self.assertNotCalled(order, "disabled")
+
+    def test_card_of_an_archived_payment_method_is_not_called(self):
+        order = self.subscription(card=self.card())
+        self.env.flush_all()
+        self.env.cr.execute("UPDATE payment_method SET active = FALSE WHERE id = %s", [self.payment_method.id])
+        self.env.invalidate_all()
+        self.assertNotCalled(order, "disabled")
+
+    def test_customer_is_told_that_the_card_was_not_called(self):
+        order = self.subscription(card=self.card(valid_until="2027-01-30"))
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual([mail.subject.endswith("failed") for mail in self.mails(order)], [True])
+
+    def test_new_card_pays_at_the_next_attempt(self):
+        order = self.subscription(card=self.card(valid_until="2027-01-30"))
+        with self.provider("done"):
+            self.bill()
+            order.payment_token_id = self.card()
+            self.bill("2027-02-01")
+        self.assertEqual(order.period_ids.status, "paid")
+
+    def test_card_of_another_customer_is_refused(self):
+        order = self.subscription()
+        other = self.env["res.partner"].create({"name": "Other Customer"})
+        with self.assertRaisesRegex(ValidationError, "not one of the customer"):
+            order.payment_token_id = self.card(partner=other)
+
+    def test_customer_cannot_change_under_a_card(self):
+        order = self.subscription(card=self.card())
+        other = self.env["res.partner"].create({"name": "Other Customer"})
+        with self.assertRaisesRegex(ValidationError, "not one of the customer"):
+            order.write({"partner_id": other.id, "partner_invoice_id": other.id})
+
+    def test_card_of_another_company_is_refused(self):
+        order = self.subscription()
+        provider = self.payment_provider.copy(
+            {"company_id": self.make_company("Other Company").id, "code": "none", "state": "disabled"}
+        )
+        with self.assertRaisesRegex(ValidationError, "in its company"):
+            order.payment_token_id = self.card(provider_id=provider.id)
+
+    def test_card_is_to_be_kept_only_for_orders_with_a_plan(self):
+        required = self.payment_provider._is_tokenization_required
+        self.assertTrue(required(sale_order_id=self.quotation().id))
+        self.assertFalse(required(sale_order_id=self.quotation(plan=False, lines=[]).id))
+        self.assertFalse(required(sale_order_id=None))
+        self.assertFalse(required())
+
+    def test_card_that_the_customer_pays_with_pays_from_now_on(self):
+        order = self.subscription()
+        self.bill()
+        card = self.card()
+        self.notify(self.online_payment(order.sudo().period_ids.invoice_ids, card=card), "done")
+        self.assertEqual(order.payment_token_id, card)
+        with self.provider("done"):
+            self.bill("2027-02-28")
+        self.assertEqual(len(self.calls), 1)
+
+    def test_card_that_was_declined_is_not_kept(self):
+        order = self.subscription()
+        self.bill()
+        self.notify(self.online_payment(order.sudo().period_ids.invoice_ids, card=self.card()), "declined")
+        self.assertFalse(order.payment_token_id)
+
+    def test_card_of_whoever_else_pays_is_not_kept(self):
+        order = self.subscription()
+        self.bill()
+        aunt = self.env["res.partner"].create({"name": "Aunt"})
+        invoice = order.sudo().period_ids.invoice_ids
+        self.notify(self.online_payment(invoice, card=self.card(partner=aunt), partner_id=aunt.id), "done")
+        self.assertEqual(order.period_ids.status, "paid")
+        self.assertFalse(order.payment_token_id)
+
+
+@tagged("post_install", "-at_install")
+class TestPaymentInAdvance(SubscriptionPaymentCommon):
+    """What the customer pays when accepting the quotation, or without a card, is not charged again."""
+
+    def prepaid_subscription(self, answer="done", provider=None):
+        """Return a subscription that its customer has paid online when accepting the quotation."""
+        order = self.quotation()
+        transaction = self.online_payment(order, card=self.card() if answer == "done" else None, provider=provider)
+        self.notify(transaction, answer)
+        if order.state != "sale":
+            order.action_confirm()
+        order.payment_token_id = self.card()
+        self.flush_chatter()
+        return order
+
+    def test_first_period_is_not_charged_and_the_second_is(self):
+        order = self.prepaid_subscription()
+        with self.provider("done"):
+            self.bill()
+            self.assertEqual((self.calls, order.period_ids.status), ([], "paid"))
+            self.bill("2027-02-28")
+        self.assertEqual(len(self.calls), 1)
+        self.assertEqual(set(order.period_ids.mapped("status")), {"paid"})
+
+    def test_also_without_an_outstanding_account(self):
+        """Beside a full accounting, its payment is then never taken for reconciled, and offered to each invoice."""
+        self.patch(type(self.env["account.move"]), "_get_invoice_in_payment_state", lambda _move: "in_payment")
+        self.bank_journal.inbound_payment_method_line_ids.payment_account_id = False
+        order = self.prepaid_subscription()
+        with self.provider("done"):
+            self.bill()
+            self.assertEqual((self.calls, order.period_ids.state), ([], "invoiced"))
+            self.bill("2027-02-28")
+        self.assertEqual(len(self.calls), 1)
+
+    def test_payment_under_way_is_not_charged_for(self):
+        order = self.prepaid_subscription("pending")
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual((self.calls, order.period_ids.state), ([], "invoiced"))
+
+    def test_promised_wire_transfer_holds_no_charge_back(self):
+        wire = self.make_provider("Wire Transfer", code="none")
+        order = self.prepaid_subscription("pending", provider=wire)
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual((len(self.calls), order.period_ids.status), (1, "paid"))
+
+    def test_wire_transfer_is_not_charged_for_without_a_card(self):
+        wire = self.make_provider("Wire Transfer", code="none")
+        order = self.prepaid_subscription("pending", provider=wire)
+        order.payment_token_id = False
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual((self.calls, order.period_ids.status), ([], "invoiced"))
+
+
+@tagged("post_install", "-at_install")
+class TestPaymentRetry(SubscriptionPaymentCommon):
+    """F6: what was declined is tried again, each time with a mail, and not for ever."""
+
+    def bill_daily(self, days):
+        """Bill once a day, and return on which days after the first the provider was asked."""
+        called = []
+        for day in range(days):
+            before = len(self.calls)
+            self.bill(str(date(2027, 1, 31) + timedelta(days=day)))
+            called += [day] * (len(self.calls) - before)
+        return called
+
+    def test_declined_period_is_invoiced_and_tried_again(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined", "done"):
+            self.bill()
+            self.assertEqual(order.period_ids.status, "declined")
+            self.assertDates(order.period_ids, retry_date="2027-02-01")
+            self.bill("2027-02-01")
+        self.assertEqual(order.period_ids.status, "paid")
+        self.assertEqual(len(set(self.calls)), 2)
+
+    def test_attempts_follow_the_plan_and_end(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.assertEqual(self.bill_daily(12), [0, 1, 3, 5, 7])
+        self.assertEqual(order.period_ids.attempt_count, 5)
+
+    def test_each_attempt_is_a_new_transaction(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill_daily(12)
+        self.assertEqual(len(set(self.calls)), 5)
+        self.assertEqual(self.charges(order).mapped("reference"), self.calls)
+
+    def test_each_attempt_has_one_mail(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill_daily(12)
+        self.assertEqual(len(self.mails(order)), 5)
+
+    def test_after_the_last_attempt_the_salesperson_is_asked(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill_daily(7)
+            self.assertEqual(self.todo(order), [])
+            self.bill("2027-02-07")
+        self.assertEqual(self.todo(order), ["Payment declined for good"])
+        self.assertEqual(order.sudo().activity_ids.user_id, self.salesperson)
+
+    def test_after_the_last_attempt_automatic_closing_decides(self):
+        plan = self.monthly.copy({"auto_close_days": 10})
+        order = self.subscription(card=self.card(), plan=plan)
+        with self.provider("declined"):
+            self.bill_daily(9)
+        self.assertEqual(self.todo(order), [])
+        self.expire("2027-02-20")
+        self.expire("2027-02-25")
+        self.assertEqual(order.subscription_state, "churned")
+
+    def test_missed_attempts_are_not_made_all_at_once(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+            self.bill("2027-02-20")
+            self.bill("2027-02-20")
+        self.assertEqual(len(self.calls), 2)
+        self.assertDates(order.period_ids, retry_date="2027-02-21")
+
+    def test_plan_without_retries_tries_once(self):
+        plan = self.monthly.copy({"retry_days": ""})
+        order = self.subscription(card=self.card(), plan=plan)
+        with self.provider("declined"):
+            self.assertEqual(self.bill_daily(9), [0])
+        self.assertEqual(self.todo(order), ["Payment declined for good"])
+
+    def test_days_of_retries_are_numbers_that_grow(self):
+        for text in ("daily", "3, 1", "1, 1", "0, 1", "-1", "1; 3", "1.5", "1 3"):
+            with self.subTest(text), self.assertRaisesRegex(ValidationError, "numbers of days"):
+                self.monthly.copy({"retry_days": text})
+
+    def test_days_of_retries_may_be_written_carelessly(self):
+        plan = self.monthly.copy({"retry_days": " 2,4 ,, 8,"})
+        self.assertEqual(plan._get_retry_days(), [2, 4, 8])
+
+    def test_no_attempt_while_the_customer_is_paying(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined", "done"):
+            self.bill()
+            with self.on("2027-02-01 11:30"):
+                checkout = self.online_payment(order.sudo().period_ids.invoice_ids)
+                self.env.flush_all()
+            self.env.cr.execute(
+                "UPDATE payment_transaction SET create_date = '2027-02-01 11:30' WHERE id = %s", [checkout.id]
+            )
+            self.bill("2027-02-01")
+            self.assertEqual(len(self.calls), 1)
+            self.assertDates(order.period_ids, retry_date="2027-02-02")
+            self.bill("2027-02-02")
+        self.assertEqual(order.period_ids.status, "paid")
+
+    def test_no_attempt_while_an_online_payment_is_under_way(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined", "done"):
+            self.bill()
+            self.notify(self.online_payment(order.sudo().period_ids.invoice_ids), "pending")
+            self.bill("2027-02-05")
+        self.assertEqual(len(self.calls), 1)
+
+    def test_no_attempt_after_a_payment_by_hand(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined", "done"):
+            self.bill()
+            self.register_payment(order.sudo().period_ids.invoice_ids)
+            self.assertEqual((order.period_ids.status, order.payment_failure), ("paid", False))
+            self.bill("2027-02-05")
+        self.assertEqual(len(self.calls), 1)
+
+    def test_no_attempt_after_an_online_payment(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined", "done"):
+            self.bill()
+        self.notify(self.online_payment(order.sudo().period_ids.invoice_ids), "done")
+        self.assertEqual((order.period_ids.status, order.payment_failure), ("paid", False))
+        with self.provider("done"):
+            self.bill("2027-02-05")
+        self.assertEqual(len(self.calls), 1)
+
+    def test_online_payment_that_fails_is_no_attempt_of_ours(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+        self.notify(self.online_payment(order.sudo().period_ids.invoice_ids), "declined")
+        self.assertEqual((order.period_ids.attempt_count, order.period_ids.status), (1, "declined"))
+        self.assertDates(order.period_ids, retry_date="2027-02-01")
+
+    def test_declined_period_does_not_hold_back_the_next(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+            self.bill("2027-02-28")
+        self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28"), ("2027-02-28", "2027-03-31")])
+
+
+@tagged("post_install", "-at_install")
+class TestPaymentAnswer(SubscriptionPaymentCommon):
+    """P1–P3: what is unknown freezes the subscription, and what did not happen is no decline."""
+
+    def assertFrozen(self, order):
+        """Check that the outcome of the charge is unknown, and that nothing is charged again."""
+        with self.provider("done"):
+            self.bill()
+            self.bill("2027-03-15")
+        self.assertEqual(len(self.calls), 1)
+        self.assertTrue(order.payment_exception)
+        self.assertEqual(order.period_ids.status, "unknown")
+        self.assertEqual(len(self.charges(order)), 1)
+
+    def assertNotCharged(self, order):
+        """Check that the charge counts as one that was never made."""
+        self.assertFalse(order.payment_exception)
+        self.assertEqual((order.period_ids.status, order.period_ids.attempt_count), ("draft", 0))
+        self.assertEqual(self.mails(order), [])
+        self.assertDates(order, next_invoice_date="2027-01-31")
+
+    def test_unanswered_charge_freezes_the_subscription(self):
         order = self.subscription(card=self.card())
         with self.provider(requests.Timeout()):
             self.bill()
+        self.assertFrozen(order)
+
+    def test_dropped_connection_freezes_the_subscription(self):
+        order = self.subscription(card=self.card())
+        with self.provider(requests.ConnectionError("Connection aborted.")):
+            self.bill()
+        self.assertFrozen(order)
+
+    def test_server_error_freezes_the_subscription(self):
+        for status in (500, 502, 503, 504, 408, 409):
+            with self.subTest(status):
+                self.calls = []
+                order = self.subscription(card=self.card())
+                with self.provider(status):
+                    self.bill()
+                self.assertFrozen(order)
+
+    def test_other_amount_freezes_the_subscription(self):
+        order = self.subscription(card=self.card())
+        with self.provider("mismatch"):
+            self.bill()
+        self.assertFrozen(order)
+
+    @mute_logger(SET_ASIDE, BROKE_OFF)
+    def test_answer_that_is_no_json_freezes_the_subscription(self):
+        order = self.subscription(card=self.card())
+        with self.provider(b"<html>Service Temporarily Unavailable</html>"):
+            self.bill()
+        self.assertFrozen(order)
+
+    @mute_logger(SET_ASIDE, BROKE_OFF)
+    def test_answer_that_is_not_understood_freezes_the_subscription(self):
+        order = self.subscription(card=self.card())
+        with self.provider("something_new"):
+            self.bill()
+        self.assertFrozen(order)
+
+    @mute_logger(SET_ASIDE, BROKE_OFF)
+    def test_answer_that_is_not_understood_has_an_activity(self):
+        order = self.subscription(card=self.card())
+        with self.provider("something_new"):
+            self.bill()
+        self.assertTrue(self.todo(order))
+        self.assertEqual(order.sudo().activity_ids.user_id, self.salesperson)
+
+    @mute_logger(SET_ASIDE, BROKE_OFF)
+    def test_one_bad_answer_stops_no_other_subscription(self):
+        first, second = self.subscription(card=self.card()), self.subscription(card=self.card())
+        with self.provider("something_new", "done"):
+            self.bill()
+        self.assertTrue(first.payment_exception)
+        self.assertEqual(second.period_ids.status, "paid")
+
+    def test_charge_is_on_record_before_the_provider_is_asked(self):
+        order = self.subscription(card=self.card())
+        seen = []
+
+        def look(transaction):
+            # What was not committed is gone after this.
+            transaction.env.cr.rollback()
+            charged = order.sudo().with_env(transaction.env)
+            seen.append((charged.payment_exception, charged.period_ids.charge_state, transaction.exists().state))
+            return "done"
+
+        with self.provider(look):
+            self.bill()
+        self.assertEqual(seen, [(True, "unknown", "draft")])
+
+    def test_killed_charge_freezes_the_subscription(self):
+        order = self.subscription(card=self.card())
+        with self.provider(Killed()), suppress(Killed):
+            self.bill()
+        self.env.invalidate_all()
+        self.assertFrozen(order)
+
+    def test_refused_connection_is_no_decline(self):
+        order = self.subscription(card=self.card())
+        with self.provider(unreachable()), mute_logger(SET_ASIDE):
+            self.bill()
+        self.assertNotCharged(order)
+
+    def test_connection_that_is_never_made_is_no_decline(self):
+        order = self.subscription(card=self.card())
+        with self.provider(requests.ConnectTimeout()), mute_logger(SET_ASIDE):
+            self.bill()
+        self.assertNotCharged(order)
+
+    @mute_logger(SET_ASIDE)
+    def test_unreachable_provider_is_not_asked_for_the_others(self):
+        for _order in range(3):
+            self.subscription(card=self.card())
+        with self.provider(unreachable()):
+            self.bill()
+        self.assertEqual(len(self.calls), 1)
+
+    @mute_logger(SET_ASIDE)
+    def test_unreachable_provider_gives_one_activity(self):
+        orders = self.subscription(card=self.card()) + self.subscription(card=self.card())
+        with self.provider(unreachable()):
+            self.bill()
+            self.bill()
+        self.assertEqual(len(self.todo(orders)), 1)
+
+    @mute_logger(SET_ASIDE)
+    def test_unreachable_provider_stops_no_other_provider(self):
+        other = self.make_provider("Other Provider")
+        self.subscription(card=self.card())
+        paid = self.subscription(card=self.card(provider_id=other.id))
+        with self.provider(lambda transaction: "done" if transaction.provider_id == other else unreachable()):
+            self.bill()
+        self.assertEqual(paid.period_ids.status, "paid")
+
+    @mute_logger(SET_ASIDE)
+    def test_unreachable_provider_stops_no_invoice_without_a_card(self):
+        self.subscription(card=self.card())
+        order = self.subscription()
+        with self.provider(unreachable()):
+            self.bill()
+        self.assertEqual(order.period_ids.status, "invoiced")
+
+    def test_refusal_to_look_at_the_payment_is_no_decline(self):
+        for status in (401, 403, 404, 429):
+            with self.subTest(status):
+                order = self.subscription(card=self.card())
+                with self.provider(status), mute_logger(SET_ASIDE):
+                    self.bill()
+                self.assertNotCharged(order)
+                self.assertEqual(self.todo(order), ["Subscription needs attention"])
+                order.subscription_close(self.reason.id)
+
+    def test_refusal_to_look_at_the_payment_is_asked_anew(self):
+        order = self.subscription(card=self.card())
+        with self.provider(429, "done"), mute_logger(SET_ASIDE):
+            self.bill()
+            self.bill()
+        self.assertEqual(order.period_ids.status, "paid")
+        self.assertEqual(len(set(self.calls)), 2)
+
+    def test_bad_request_is_a_decline(self):
+        for status in (400, 402, 422):
+            with self.subTest(status):
+                order = self.subscription(card=self.card())
+                with self.provider(status):
+                    self.bill()
+                self.assertEqual(order.period_ids.status, "declined")
+                order.subscription_close(self.reason.id)
+
+
+@tagged("post_install", "-at_install")
+class TestPaymentNotification(SubscriptionPaymentCommon):
+    """P1, P5: what the provider tells later, in whatever order and how often ever."""
+
+    def frozen_subscription(self):
+        """Return a subscription the outcome of whose first charge is unknown."""
+        order = self.subscription(card=self.card())
+        with self.provider(requests.Timeout()):
+            self.bill()
+        return order
+
+    def twice_declined_subscription(self):
+        """Return a subscription whose first charge was declined twice."""
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+            self.bill("2027-02-01")
+        return order
+
+    def test_late_success_resolves_the_exception(self):
+        order = self.frozen_subscription()
         self.notify(self.charges(order), "done")
         self.assertFalse(order.payment_exception)
         self.assertEqual(order.period_ids.status, "paid")
         self.assertDates(order, next_invoice_date="2027-02-28")
 
-    def test_server_error_is_an_unknown_outcome(self):
-        order = self.subscription(card=self.card())
-        with self.provider(500):
-            self.bill()
-        self.assertTrue(order.payment_exception)
+    def test_late_failure_is_a_decline_that_is_tried_again(self):
+        order = self.frozen_subscription()
+        self.notify(self.charges(order), "declined")
+        self.assertFalse(order.payment_exception)
+        self.assertEqual((order.period_ids.state, order.period_ids.status), ("invoiced", "declined"))
+        with self.provider("done"):
+            self.bill("2027-02-01")
+        self.assertEqual(order.period_ids.status, "paid")
+        self.assertEqual(len(set(self.calls)), 2)
 
-    def test_other_amount_is_an_unknown_outcome(self):
+    def test_late_promise_ends_the_exception(self):
+        order = self.frozen_subscription()
+        self.notify(self.charges(order), "pending")
+        self.assertEqual((order.payment_exception, order.period_ids.status), (False, "pending"))
+
+    def test_other_amount_told_later_freezes_the_subscription(self):
         order = self.subscription(card=self.card())
-        with self.provider("mismatch"):
+        with self.provider("pending"):
             self.bill()
-            self.bill("2027-02-10")
+        self.notify(self.charges(order), "mismatch")
+        self.assertEqual((order.payment_exception, order.period_ids.status), (True, "unknown"))
+
+    def test_success_told_three_times_is_paid_once(self):
+        order = self.frozen_subscription()
+        for _time in range(3):
+            self.notify(self.charges(order), "done")
+        self.assertEqual(len(self.payments(order)), 1)
+        self.assertEqual(order.period_ids.status, "paid")
+        self.assertEqual(len(order.sudo().invoice_ids), 1)
+        self.assertEqual(self.todo(order), ["Payment Failure"])
+
+    @mute_logger(REFUSED_UPDATE)
+    def test_what_is_told_out_of_order_changes_no_success(self):
+        order = self.frozen_subscription()
+        for answer in ("done", "pending", "declined", "done"):
+            self.notify(self.charges(order), answer)
+        self.assertEqual((order.period_ids.status, order.payment_exception), ("paid", False))
+        self.assertEqual(len(self.payments(order)), 1)
+        self.assertEqual(len(order.sudo().invoice_ids), 1)
+        self.assertDates(order.period_ids, retry_date=False)
+
+    def test_failure_told_three_times_is_one_decline(self):
+        order = self.frozen_subscription()
+        for _time in range(3):
+            self.notify(self.charges(order), "declined")
+        self.assertEqual(order.period_ids.attempt_count, 1)
+        self.assertEqual(len(self.mails(order)), 1)
+
+    def test_success_that_odoo_has_forgotten_is_settled_by_billing(self):
+        order = self.frozen_subscription()
+        with self.on("2027-02-02"):
+            self.notify(self.charges(order), "done", carried_out=False)
+        with self.on("2027-02-12"):
+            self.run_scheduled_action("payment.cron_post_process_payment_tx")
         self.assertTrue(order.payment_exception)
+        with self.provider("done"):
+            self.bill("2027-02-12")
+        self.assertEqual((order.payment_exception, order.period_ids.status), (False, "paid"))
         self.assertEqual(len(self.calls), 1)
 
-    def test_too_many_requests_are_no_decline(self):
+    def test_failure_that_odoo_has_forgotten_is_settled_by_billing(self):
+        order = self.frozen_subscription()
+        with self.on("2027-02-02"):
+            self.notify(self.charges(order), "declined", carried_out=False)
+        with self.provider("done"):
+            self.bill("2027-02-12")
+        self.assertEqual((order.payment_exception, order.period_ids.status), (False, "declined"))
+
+    def test_late_success_of_an_older_attempt_pays_the_period(self):
+        order = self.twice_declined_subscription()
+        self.notify(self.charges(order)[0], "done")
+        self.assertEqual((order.period_ids.status, order.payment_failure), ("paid", False))
+        with self.provider("done"):
+            self.bill("2027-02-10")
+        self.assertEqual(len(self.calls), 2)
+
+    def test_late_success_of_two_attempts_is_told(self):
+        order = self.twice_declined_subscription()
+        first, second = self.charges(order)
+        self.notify(second, "done")
+        self.assertNotIn("Paid twice", self.todo(order))
+        self.notify(first, "done")
+        self.assertIn("Paid twice", self.todo(order))
+
+    def test_late_failure_of_an_older_attempt_declines_nothing(self):
         order = self.subscription(card=self.card())
-        with self.provider(429, "done"):
+        with self.provider("pending"):
             self.bill()
-            self.assertEqual((order.payment_exception, order.period_ids.status), (False, "draft"))
+        first = self.charges(order)
+        with self.provider("pending"), self.on("2027-02-10"):
+            # A person asks for the payment once more, from the invoice.
+            second = self.online_payment(order.sudo().period_ids.invoice_ids, card=self.card())
+            second.operation = "online_token"
+        self.notify(second, "pending")
+        self.notify(first, "declined")
+        self.assertEqual(order.period_ids.attempt_count, 0)
+
+    def test_late_success_after_the_close_settles_its_invoice(self):
+        order = self.frozen_subscription()
+        order.subscription_close(self.reason.id)
+        self.notify(self.charges(order), "done")
+        period = order.period_ids.sudo()
+        self.assertEqual((period.status, period.invoice_ids.state), ("paid", "posted"))
+
+    def test_late_success_does_not_reopen(self):
+        order = self.frozen_subscription()
+        order.subscription_close(self.reason.id)
+        self.notify(self.charges(order), "done")
+        self.assertEqual(order.subscription_state, "churned")
+        self.assertDates(order, next_invoice_date=False, closed_on="2027-01-31")
+        self.assertFalse(order.payment_exception)
+
+    def test_late_failure_after_the_close_leaves_nothing_behind(self):
+        order = self.frozen_subscription()
+        order.subscription_close(self.reason.id)
+        self.notify(self.charges(order), "declined")
+        self.assertFalse(order.period_ids)
+        self.assertEqual(order.sudo().invoice_ids.mapped("state"), ["cancel"])
+        self.assertEqual((order.subscription_state, order.payment_exception), ("churned", False))
+        self.assertEqual(self.mails(order), [])
+
+    def test_closed_with_an_unknown_charge_is_not_charged_again(self):
+        order = self.frozen_subscription()
+        order.subscription_close(self.reason.id)
+        self.notify(self.charges(order), "declined")
+        with self.provider("done"):
+            self.bill("2027-03-15")
+        self.assertEqual(len(self.calls), 1)
+
+    def test_success_pays_the_invoice_that_somebody_posted_meanwhile(self):
+        order = self.frozen_subscription()
+        order.sudo().period_ids.invoice_ids.action_post()
+        self.notify(self.charges(order), "done")
+        self.assertEqual((order.period_ids.status, order.payment_exception), ("paid", False))
+
+    def test_cancelled_payment_is_a_decline(self):
+        order = self.frozen_subscription()
+        self.notify(self.charges(order), "cancelled")
+        self.assertEqual((order.payment_exception, order.period_ids.status), (False, "declined"))
+
+    def test_refund_is_no_second_payment(self):
+        order = self.subscription(card=self.card())
+        with self.provider("done"):
             self.bill()
-        self.assertEqual(order.period_ids.status, "paid")
+        charge = self.charges(order)
+        refund = charge._create_child_transaction(
+            100, is_refund=True, invoice_ids=[Command.set(charge.invoice_ids.ids)]
+        )
+        self.notify(refund, "done")
+        self.assertNotIn("Paid twice", self.todo(order))
