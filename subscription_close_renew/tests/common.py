@@ -47,6 +47,9 @@ class SubscriptionCommon(TransactionCase):
         cls.company = cls.company.with_env(cls.env)
         cls._make_users()
         cls._make_catalogue()
+        # A run in the test's future would catch up the subscriptions of demo data.
+        others = cls.env["sale.order"].search([("subscription_state", "=", "progress")])
+        others.subscription_pause()
 
     @classmethod
     def _make_users(cls):
@@ -295,11 +298,6 @@ class SubscriptionCommon(TransactionCase):
         else:
             with self.enter_registry_test_mode():
                 yield
-
-    def rest_others(self):
-        """Let the subscriptions of other companies (demo data) rest, which a run far in the future would catch up."""
-        others = self.env["sale.order"].sudo().search([("subscription_state", "=", "progress")])
-        (others - others.filtered_domain([("company_id", "=", self.company.id)])).subscription_pause()
 
     # What the chatter says
 
