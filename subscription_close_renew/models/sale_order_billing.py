@@ -44,7 +44,7 @@ class SaleOrder(models.Model):
             "params": {
                 "type": "success" if billed else "warning",
                 "message": self._get_billing_summary(billed),
-                "next": {"type": "ir.actions.client", "tag": "soft_reload"},
+                "next": {"type": "ir.actions.act_window_close"},
             },
         }
 

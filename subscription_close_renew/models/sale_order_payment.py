@@ -264,10 +264,10 @@ class SaleOrder(models.Model):
 
     def _note_charges_failed(self):
         """Take the charges whose outcome was unknown as failed, as somebody found out: they may be made again."""
-        for order in self:
+        # Whoever may change the order says what became of its payments.
+        for order in self.sudo():
             periods = order.period_ids.filtered(lambda period: period.charge_state == "unknown")
-            # Whoever may resolve the exception says what became of its payments.
-            periods.sudo().invoice_ids.transaction_ids._note_not_paid()
+            periods.invoice_ids.transaction_ids._note_not_paid()
             for period in periods.filtered(lambda period: period.state == "invoiced"):
                 period.retry_date = order.company_id._get_subscription_today()
             periods.charge_state = False

@@ -2,8 +2,9 @@ from odoo.fields import Command
 from odoo.tests import HttpCase, tagged
 
 
-@tagged("post_install", "-at_install")
-class TestSubscriptionTours(HttpCase):
+class SubscriptionTourCase(HttpCase):
+    """The demonstration company with a plan, a product, a close reason and a customer, that tours type in by name."""
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -35,6 +36,9 @@ class TestSubscriptionTours(HttpCase):
         order.action_confirm()
         return order
 
+
+@tagged("post_install", "-at_install")
+class TestSubscriptionTours(SubscriptionTourCase):
     def test_administrator_makes_a_plan_closable(self):
         self.start_tour("/odoo/subscriptions", "subscription_plan_closable", login="admin")
         self.assertTrue(self.plan.user_closable)
