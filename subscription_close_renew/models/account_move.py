@@ -48,6 +48,15 @@ class AccountMove(models.Model):
         """
         return self.invoice_line_ids.subscription_id
 
+    def _get_subscription_payment_url(self):
+        """Return the address where the customer sees and pays the invoice of a subscription.
+
+        :return: empty for any other invoice, which the check of a mail template may come with: it gets no access token
+        :rtype: str
+        """
+        self.ensure_one()
+        return self.get_base_url() + self.get_portal_url() if self._get_subscriptions() else ""
+
     def _is_billing(self):
         """Tell whether an invoice counts: it is posted, and not credited in full.
 
