@@ -1,4 +1,4 @@
-from odoo import models
+from odoo import api, models
 from odoo.exceptions import UserError
 
 from .sale_order import RUNNING_STATES
@@ -29,6 +29,15 @@ class SaleOrder(models.Model):
         return self._is_customer(user) or (
             user._is_internal() and self.payment_token_id.with_user(user).has_access("read")
         )
+
+    @api.model
+    def _get_payment_method_name(self, token):
+        """Return what the customer knows a stored payment method by, such as ``VISA •••• 4242``.
+
+        :param token: `payment.token`
+        :rtype: str
+        """
+        return f"{token.payment_method_id.name} {token.display_name}"
 
     def _get_payment_method_refusal(self, user):
         """Return why a user cannot change the payment method of a subscription in the portal, or False.
