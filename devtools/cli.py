@@ -65,7 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--watch", action="store_true", help="take changes of code and views while it runs")
 
     test = command("test", _test, "Run the linters and all tests, or the part that is named.")
-    test.add_argument("parts", nargs="*", metavar="AREA|PATH", help="such as `closing`; `core` runs Odoo's own suites")
+    test.add_argument(
+        "parts",
+        nargs="*",
+        metavar="AREA|PATH",
+        help="such as `closing`; `crash` takes minutes, `core` runs Odoo's own suites",
+    )
     test.add_argument("-k", dest="keyword", metavar="NAME", help="only the tests whose names match")
     test.add_argument("--no-browser", action="store_true", help="leave out the tests that drive a browser")
     test.epilog = "What follows -- goes to pytest."

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import cache, project, say
@@ -87,6 +87,16 @@ class Databases:
         # One that logged something is not worth keeping: the next run shall say so again.
         existing = self._made(name, build, keep=lambda: not logged, kind=kind)
         return existing, logged
+
+    def template_from(self, origin: str, kind: str, made_from: list, what: str, build: Callable[[str], None]) -> str:
+        """A copy of another template on which `build(name)` has worked; another when what it is `made_from` changes."""
+
+        def build_copy(draft: str) -> None:
+            with say.step(what):
+                self.copy(origin, draft)
+                build(draft)
+
+        return self._made(self._template_name(kind, origin, *made_from), build_copy, kind=kind)
 
     def _template_name(self, kind: str, *made_from: str) -> str:
         return (

@@ -17,7 +17,15 @@ _LOUD = ("WARNING", "ERROR", "CRITICAL")
 class Odoo:
     """Odoo's source, its environment, a server and a folder for files, put together."""
 
-    def __init__(self, source: Source, environment: Environment, server: Server, data_dir: Path, work: Path):
+    def __init__(
+        self,
+        source: Source,
+        environment: Environment,
+        server: Server,
+        data_dir: Path,
+        work: Path,
+        more_addons: tuple[Path, ...] = (),
+    ):
         self.source = source
         self.environment = environment
         self.server = server
@@ -25,9 +33,9 @@ class Odoo:
         self.work = work
         self.filestore = data_dir / "filestore"
         self.filestore.mkdir(parents=True, exist_ok=True)
-        self.config = work / "odoo.conf"
+        self.config = work / ("odoo-more.conf" if more_addons else "odoo.conf")
         settings = {
-            "addons_path": ",".join(str(path) for path in (*source.addons, project.ROOT)),
+            "addons_path": ",".join(str(path) for path in (*source.addons, project.ROOT, *more_addons)),
             "data_dir": data_dir,
             "http_interface": "127.0.0.1",
             "list_db": "False",
@@ -35,6 +43,10 @@ class Odoo:
         }
         lines = ["[options]", *(f"{key} = {value}" for key, value in settings.items())]
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def with_addons(self, *folders: Path) -> "Odoo":
+        """The same Odoo with more folders of addons, such as those that only tests install."""
+        return Odoo(self.source, self.environment, self.server, self.data_dir, self.work, folders)
 
     def variables(self) -> dict[str, str]:
         """The environment of an Odoo process: its database server by PG* and rtlcss and Node on the path."""

@@ -25,6 +25,8 @@ class Selection(NamedTuple):
     other: list[str]
     options: list[str]
     whole: bool
+    thorough: bool
+    """Whether tests that have a short form and a long one take the long one: who names an area can wait for it."""
 
 
 def run(parts: list[str], keyword: str | None, options: list[str], with_browser: bool) -> int:
@@ -49,8 +51,8 @@ def select(parts: list[str], keyword: str | None, options: list[str]) -> Selecti
     if not parts:
         addon = [str(_ADDON_TESTS)] if _ADDON_TESTS.is_dir() else []
         other = [str(_OTHER_TESTS)] if any(_OTHER_TESTS.glob("test_*.py")) else []
-        return Selection(addon, other, options, whole=not keyword)
-    addon, other = [], []
+        return Selection(addon, other, options, whole=not keyword, thorough=False)
+    addon, other, thorough = [], [], False
     for part in parts:
         path = Path(part.partition("::")[0])
         found = [part] if path.exists() else []
@@ -58,12 +60,13 @@ def select(parts: list[str], keyword: str | None, options: list[str]) -> Selecti
             found = sorted(
                 str(file) for folder in (_ADDON_TESTS, _OTHER_TESTS) for file in folder.glob(f"test_*{part}*.py")
             )
+            thorough = True
         if not found:
             raise Stop(f"No tests are called `{part}`: the areas are {', '.join(areas())}, and a path does as well.")
         for one in found:
             absolute = str(Path(one.partition("::")[0]).resolve()) + one[len(one.partition("::")[0]) :]
             (addon if absolute.startswith(str(project.ADDON_PATH)) else other).append(absolute)
-    return Selection(addon, other, options, whole=False)
+    return Selection(addon, other, options, whole=False, thorough=thorough)
 
 
 def areas() -> list[str]:
@@ -100,7 +103,9 @@ def _addon_tests(place: Workspace, chosen: Selection, with_browser: bool) -> lis
 def _other_tests(place: Workspace, chosen: Selection, with_browser: bool) -> Count:
     # Plain pytest: pytest-odoo would want a database for it.
     arguments = ["-p", "no:odoo", f"--browser={'all' if with_browser else 'no'}", *chosen.options, *chosen.other]
-    return _finish([_Session("devtools", place.odoo, arguments)])[0]
+    session = _Session("devtools", place.odoo, arguments)
+    session.variables["DEVTOOLS_THOROUGH"] = "1" if chosen.thorough else ""
+    return _finish([session])[0]
 
 
 class _Session:
