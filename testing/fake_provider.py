@@ -1,0 +1,255 @@
+"""A payment provider in a process of its own, with a ledger that nobody can roll back.
+
+It stands for the world outside: what it has booked stays booked, whatever becomes of the program that asked. Each line
+of its ledger is a fact in JSON, appended before anybody hears of it::
+
+    {"kind": "request", "reference": "INV/1", "token": "ok:17", "amount": 100.0, "currency": "USD", "time": …}
+    {"kind": "booked", "reference": "INV/1", …}
+    {"kind": "answered", "reference": "INV/1", "status": 200, "says": "done", …}
+
+How it treats a card is the first part of the card's token, up to a colon: `ok:17`, `drop:3`. It does not recognise a
+reference that it has seen before, as most providers do not: asked twice, it books twice.
+
+    python fake_provider.py LEDGER [--slow SECONDS] [--late SECONDS]
+
+prints its port, and ends when its input does. `POST /charge` asks for money; `POST /control` with `{"token", "mode"}`
+changes how a card is treated from now on, and with `{"webhook": URL}` says where notifications go; `POST /notify`
+sends those that are due. All of them answer when everything asked before is in the ledger.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+
+KILL_HEADER = "X-Kill-Pid"
+"""Names the process to kill once the charge has been dealt with and before it is answered."""
+
+
+class Mode(NamedTuple):
+    """How a card is treated."""
+
+    fact: str
+    """What becomes of the charge: `booked`, `declined`, `pending`, `refused` (not looked at), or `lost`."""
+    status: int | None = 200
+    """The HTTP status of the answer; without one the connection is dropped."""
+    wait: str = ""
+    """`slow` answers in time, `late` when nobody waits any longer."""
+    later: str = ""
+    """What becomes of a pending charge when its notification is due."""
+    reason: str = ""
+    less: float = 0
+    """How much less than the asked amount is booked."""
+    early: bool = False
+    """Whether the notification is sent before the answer; it may have to wait for whoever waits for the answer."""
+
+
+_POOR = "Insufficient funds"
+_STOLEN = "The card was reported stolen"
+MODES = {
+    "ok": Mode("booked"),
+    "slow-ok": Mode("booked", wait="slow"),
+    "early-ok": Mode("booked", early=True),
+    "soft-decline": Mode("declined", reason=_POOR),
+    "hard-decline": Mode("declined", reason=_STOLEN),
+    "slow-decline": Mode("declined", wait="slow", reason=_POOR),
+    "402": Mode("declined", 402, reason=_POOR),
+    "pending": Mode("pending", later="booked"),
+    "pending-decline": Mode("pending", later="declined", reason=_POOR),
+    "drop": Mode("booked", None),
+    "lost": Mode("lost", None),
+    "timeout": Mode("booked", wait="late"),
+    "500": Mode("lost", 500, reason="Internal error"),
+    "500-booked": Mode("booked", 500, reason="Internal error"),
+    "401": Mode("refused", 401, reason="Wrong key"),
+    "403": Mode("refused", 403, reason="Forbidden"),
+    "404": Mode("refused", 404, reason="No such thing"),
+    "429": Mode("refused", 429, reason="Too many requests"),
+    "wrong-amount": Mode("booked", less=1),
+}
+STATUSES = {"booked": "done", "declined": "error", "pending": "pending"}
+"""What answers and notifications call a fact."""
+
+
+def mode_of(token: str) -> str:
+    """The mode that a token names: `drop` of `drop:3`, and of `drop+caught:3`, whose rest means something to others."""
+    return token.partition(":")[0].partition("+")[0]
+
+
+def post(url: str, data: dict) -> tuple[int, str]:
+    """Post JSON; the status and the text of the answer."""
+    request = urllib.request.Request(url, json.dumps(data).encode(), {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+class Ledger:
+    """Facts, one a line, in the order in which they became true."""
+
+    def __init__(self, path: str):
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def add(self, kind: str, facts: dict) -> None:
+        """Append a fact in one system call: whoever reads the file sees it at once, and whole."""
+        line = json.dumps({"kind": kind, **facts, "time": time.time()})
+        os.write(self._file, line.encode() + b"\n")
+
+
+class Provider:
+    """Books charges, and remembers what it has to notify."""
+
+    def __init__(self, ledger: Ledger, slow: float = 0.2, late: float = 2):
+        self.ledger = ledger
+        self.webhook = ""
+        self._waits = {"": 0, "slow": slow, "late": late}
+        self._modes: dict[str, str] = {}
+        self._due: dict[str, tuple[str, dict]] = {}
+        self._busy = 0
+        self._idle = threading.Condition()
+
+    def set_mode(self, token: str, mode: str) -> None:
+        """Treat a card in another way from now on."""
+        if mode not in MODES:
+            raise ValueError(f"no mode is called {mode}")
+        self._modes[token] = mode
+
+    def charge(self, asked: dict) -> tuple[Mode, dict]:
+        """Deal with a request; how it is to be answered, and what the answer says."""
+        mode = MODES[self._modes.get(asked["token"]) or mode_of(asked["token"])]
+        facts = {key: asked[key] for key in ("reference", "token", "amount", "currency")}
+        self.ledger.add("request", facts)
+        if mode.wait == "slow":
+            time.sleep(self._waits["slow"] / 2)
+        facts["amount"] -= mode.less
+        if mode.fact != "lost":
+            self.ledger.add(mode.fact, facts)
+        said = {**facts, "provider_reference": f"fake-{asked['reference']}", "message": mode.reason}
+        if mode.fact in STATUSES:
+            self._due[asked["reference"]] = (mode.later, {**said, "status": STATUSES[mode.later or mode.fact]})
+        if mode.early and self.webhook:
+            early = threading.Thread(target=self.notify, args=[asked["reference"]])
+            early.start()
+            early.join(self._waits["slow"])
+        return mode, {**said, "status": STATUSES.get(mode.fact, "")}
+
+    @contextlib.contextmanager
+    def dealing(self):
+        """Dealing with a charge, which goes on when nobody waits for the answer."""
+        with self._idle:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
+
+    def finish(self) -> None:
+        """Wait until every charge has been dealt with."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._busy)
+
+    def wait(self, mode: Mode) -> None:
+        """Let the time pass that lies between dealing with a charge and answering it."""
+        time.sleep(self._waits[mode.wait] / (2 if mode.wait == "slow" else 1))
+
+    def notify(self, *references: str) -> dict[str, int]:
+        """Tell the shop what became of charges, of all if none is named; the HTTP status that each met with."""
+        met = {}
+        for reference in references or list(self._due):
+            later, notification = self._due.pop(reference)
+            facts = {key: notification[key] for key in ("reference", "token", "amount", "currency")}
+            if later:
+                self.ledger.add(later, facts)
+            met[reference], _text = post(self.webhook, notification)
+            self.ledger.add("notified", {**facts, "status": met[reference], "says": notification["status"]})
+        return met
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Speaks HTTP for a provider."""
+
+    provider: Provider
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "{}")
+        if self.path == "/charge":
+            self._charge(asked)
+        elif self.path == "/control":
+            self.provider.finish()
+            if "mode" in asked:
+                self.provider.set_mode(asked["token"], asked["mode"])
+            self.provider.webhook = asked.get("webhook", self.provider.webhook)
+            self._answer(200, {})
+        elif self.path == "/notify":
+            self.provider.finish()
+            self._answer(200, self.provider.notify())
+        else:
+            self._answer(404, {"message": f"nothing is at {self.path}"})
+
+    def log_message(self, *_arguments):
+        """The ledger is all there is to say."""
+
+    def _charge(self, asked: dict) -> None:
+        with self.provider.dealing():
+            mode, said = self.provider.charge(asked)
+        if KILL_HEADER in self.headers:
+            os.kill(int(self.headers[KILL_HEADER]), signal.SIGKILL)
+        self.provider.wait(mode)
+        if mode.status is None:
+            self.close_connection = True
+            return
+        if mode.wait != "late":
+            facts = {key: asked[key] for key in ("reference", "token")}
+            self.provider.ledger.add("answered", {**facts, "status": mode.status, "says": said["status"]})
+        # Whoever asked may be gone.
+        with contextlib.suppress(ConnectionError):
+            self._answer(mode.status, said)
+
+    def _answer(self, status: int, content: dict) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class Server(ThreadingHTTPServer):
+    """Serves each client in a thread, and thinks nothing of one that was killed."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+def main() -> None:
+    """Serve until standard input ends, as it does with the program that started this one."""
+    parser = argparse.ArgumentParser(description="A payment provider for tests.")
+    parser.add_argument("ledger", help="the file to append to")
+    parser.add_argument("--slow", type=float, default=0.2, help="seconds that a slow answer takes")
+    parser.add_argument("--late", type=float, default=2, help="seconds after which nobody waits any longer")
+    asked = parser.parse_args()
+    Handler.provider = Provider(Ledger(asked.ledger), asked.slow, asked.late)
+    server = Server(("127.0.0.1", 0), Handler)
+    print(server.server_address[1], flush=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
