@@ -1,0 +1,219 @@
+"""Each thing that can go wrong between a provider's ledger and a shop's books is found by the audit."""
+
+import pytest
+
+from testing.crash import audit
+from testing.crash.audit import Books, Run
+
+CARD = {"token": "ok:1", "amount": 100.0, "currency": "USD"}
+TODAY = "2027-03-01"
+FEBRUARY = "2027-02-01 to 2027-03-01 of subscription 1"
+
+
+def fact(kind, reference="S1-1", **more):
+    return {"kind": kind, "reference": reference, **CARD, **more}
+
+
+def charge(reference="S1-1"):
+    return [fact("request", reference), fact("booked", reference), fact("answered", reference, status=200, says="done")]
+
+
+def transaction(reference="S1-1", state="done", invoices=(1,)):
+    return {"reference": reference, "state": state, "processed": True, "invoices": list(invoices), **CARD}
+
+
+def invoice(number=1, paid=True, mails=1):
+    return {"id": number, "state": "posted", "paid": paid, "amount": 100.0, "mails": mails}
+
+
+def period(number=1, invoices=(1,), **changed):
+    stretch = {"start": f"2027-0{number + 1}-01", "end": f"2027-0{number + 2}-01"}
+    return {"order": 1, "state": "invoiced", "retry": None, "invoices": list(invoices), **stretch, **changed}
+
+
+def order(next_invoice_date="2027-03-01", **changed):
+    return {"id": 1, "token": "ok:1", "next_invoice_date": next_invoice_date, "payment_exception": False, **changed}
+
+
+def books(transactions=None, invoices=None, periods=None, orders=None):
+    """The books of a subscription that is paid for February, but for what is given."""
+    return Books(
+        orders=[order()] if orders is None else orders,
+        transactions=[transaction()] if transactions is None else transactions,
+        invoices=[invoice()] if invoices is None else invoices,
+        periods=[period()] if periods is None else periods,
+    )
+
+
+def found(ledger, books, *runs):
+    return audit.findings(ledger, list(runs) or [Run(0, len(ledger), {})], books)
+
+
+def test_nothing_is_found_where_nothing_is_wrong():
+    assert found(charge(), books()) == []
+    assert audit.unsettled(charge(), books(orders=[order("2027-03-02")]), TODAY) == []
+    assert audit.incomplete(charge(), books(orders=[order("2027-03-02")]), TODAY) == []
+
+
+def test_a_charge_that_was_never_written_down():
+    assert found([*charge(), *charge("S9-1")], books()) == ["S9-1 was asked for, and the shop has no such transaction"]
+
+
+def test_an_invoice_charged_twice():
+    ledger = charge() + charge("S1-2")
+    twice = books([transaction(), transaction("S1-2")])
+    runs = Run(0, 3, {}), Run(3, 6, {"S1-1": "error"})
+    assert found(ledger, twice, *runs) == [
+        "invoice 1 was charged 2 times",
+        f"{FEBRUARY} was charged 2 times",
+    ]
+
+
+def test_a_period_charged_twice_by_two_invoices():
+    ledger = charge() + charge("S1-2")
+    twice = books(
+        [transaction(), transaction("S1-2", invoices=[2])], [invoice(), invoice(2)], [period(invoices=[1, 2])]
+    )
+    runs = Run(0, 3, {}), Run(3, 6, {"S1-1": "done"})
+    assert found(ledger, twice, *runs) == [f"{FEBRUARY} was charged 2 times"]
+
+
+def test_a_request_sent_twice():
+    ledger = charge() + charge()
+    runs = Run(0, 3, {}), Run(3, 6, {"S1-1": "done"})
+    assert "S1-1 was asked for twice" in found(ledger, books(), *runs)
+    assert "S1-1 was booked 2 times" in found(ledger, books(), *runs)
+
+
+def test_money_that_only_the_books_know():
+    assert found([], books()) == [
+        "S1-1 is done, and nothing was booked",
+        "invoice 1 is paid, and nothing was booked",
+    ]
+
+
+@pytest.mark.parametrize("state", ["draft", "pending", None])
+def test_a_request_for_what_may_have_been_paid(state):
+    """Another run asks, though the books did not say what had become of the first request."""
+    ledger = [fact("request"), fact("answered", status=500, says=""), *charge("S1-2")]
+    twice = books([transaction(state=state), transaction("S1-2")])
+    known = {"S1-1": state} if state else {}
+    assert found(ledger, twice, Run(0, 2, {}), Run(2, 5, known)) == [
+        f"S1-2 was asked for while S1-1 was {state or 'unwritten'}"
+    ]
+    assert found(ledger, twice, Run(0, 2, {}), Run(2, 5, {"S1-1": "error"})) == []
+
+
+def test_what_is_pending_holds_back_its_own_invoice_only():
+    ledger = [fact("request"), fact("pending"), fact("answered", status=200, says="pending"), *charge("S1-2")]
+    two = books(
+        [transaction(state="pending"), transaction("S1-2", invoices=[2])],
+        [invoice(paid=False), invoice(2)],
+        [period(), period(2, invoices=[2])],
+        [order("2027-04-01")],
+    )
+    assert found(ledger, two, Run(0, 3, {}), Run(3, 6, {"S1-1": "pending"})) == []
+    assert found(ledger, two, Run(0, 6, {})) == []
+    assert found(ledger, two, Run(0, 3, {}), Run(3, 6, {"S1-1": "draft"})) != []
+
+
+@pytest.mark.parametrize("answer", [[], [fact("answered", status=500, says="")]])
+def test_a_request_in_the_same_run_after_one_without_an_answer(answer):
+    ledger = [fact("request"), *answer, *charge("S1-2")]
+    two = books(
+        [transaction(state="draft"), transaction("S1-2", invoices=[2])],
+        [invoice(paid=False), invoice(2)],
+        [period(), period(2, invoices=[2])],
+        [order("2027-04-01")],
+    )
+    assert found(ledger, two) == ["S1-2 was asked for while S1-1 was not answered"]
+
+
+def test_a_decline_asked_about_again_at_once():
+    ledger = [fact("request"), fact("declined"), fact("answered", status=200, says="error"), *charge("S1-2")]
+    twice = books([transaction(state="error"), transaction("S1-2")])
+    assert found(ledger, twice) == ["S1-2 was asked for in the same run as S1-1, for the same invoice"]
+
+
+def test_periods_with_a_gap():
+    gap = books(periods=[period(), period(3, invoices=[])], orders=[order("2027-05-01")])
+    assert found(charge(), gap) == [f"{FEBRUARY} is followed by 2027-04-01 to 2027-05-01 of subscription 1"]
+
+
+def test_a_date_that_did_not_move():
+    assert found(charge(), books(orders=[order("2027-02-01")])) == [f"{FEBRUARY} is billed, and next comes 2027-02-01"]
+
+
+def test_a_mail_sent_twice():
+    assert found(charge(), books(invoices=[invoice(mails=2)])) == ["invoice 1 was mailed 2 times"]
+
+
+def test_a_mail_that_was_forgotten():
+    assert audit.not_mailed(books()) == []
+    assert audit.not_mailed(books(invoices=[invoice(mails=0)])) == ["invoice 1 was not mailed"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding"),
+    [
+        (
+            {"orders": [order(TODAY)], "invoices": [invoice()]},
+            f"subscription 1 was not billed on {TODAY}",
+        ),
+        ({"transactions": []}, f"{FEBRUARY} is not paid, and nothing is to come: [], None"),
+        ({}, f"{FEBRUARY} is not paid, and nothing is to come: ['done'], None"),
+        (
+            {"transactions": [transaction(state="draft")]},
+            f"{FEBRUARY} is not paid, and nothing is to come: ['draft'], None",
+        ),
+        (
+            {"transactions": [transaction(state="error")]},
+            f"{FEBRUARY} is not paid, and nothing is to come: ['error'], None",
+        ),
+        (
+            {"transactions": [transaction(state="error")], "periods": [period(retry=TODAY)]},
+            f"{FEBRUARY} is not paid, and nothing is to come: ['error'], {TODAY}",
+        ),
+        (
+            {"transactions": [transaction(state="draft")], "periods": [period(retry="2027-03-02")]},
+            f"{FEBRUARY} is not paid, and nothing is to come: ['draft'], 2027-03-02",
+        ),
+    ],
+)
+def test_what_was_left_half_done(changed, finding):
+    left = books(**{"orders": [order("2027-03-02")], "invoices": [invoice(paid=False)], **changed})
+    assert audit.unsettled([], left, TODAY) == [finding]
+
+
+def test_what_waits_for_somebody_is_settled():
+    unpaid = {"invoices": [invoice(paid=False)], "orders": [order("2027-03-02")]}
+    later = {**unpaid, "periods": [period(retry="2027-03-02")]}
+    frozen = {**unpaid, "orders": [order("2027-02-01", payment_exception=True)]}
+    unbilled = {**unpaid, "orders": [order("2027-02-01")]}
+    assert audit.unsettled([], books([transaction(state="error")], **later), TODAY) == []
+    assert audit.unsettled([], books([transaction(state="pending")], **unpaid), TODAY) == []
+    assert audit.unsettled([], books([transaction(state="draft")], **frozen), TODAY) == []
+    assert audit.unsettled([fact("refused")], books([transaction(state="error")], **unbilled), TODAY) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "finding"),
+    [
+        ({"orders": [order("2027-03-02", payment_exception=True)]}, "subscription 1 is still in exception"),
+        ({"orders": [order(TODAY)]}, f"subscription 1 is not billed since {TODAY}"),
+        (
+            {"invoices": [invoice(paid=False)]},
+            f"{FEBRUARY} is invoiced, and charged by ['S1-1']",
+        ),
+        (
+            {"transactions": [transaction("other")]},
+            f"{FEBRUARY} is invoiced, and charged by nothing",
+        ),
+        (
+            {"periods": [period(state="draft")]},
+            f"{FEBRUARY} is draft, and charged by ['S1-1']",
+        ),
+    ],
+)
+def test_what_is_not_complete(changed, finding):
+    assert audit.incomplete(charge(), books(**{"orders": [order("2027-03-02")], **changed}), TODAY) == [finding]
