@@ -83,7 +83,6 @@ class SaleOrder(models.Model):
             return
         # Staff read the chatter, in their language.
         staff = self.with_context(lang=self.user_id.lang or self.company_id.partner_id.lang)
-        self._track_set_author(self.env.user.partner_id)
         self._track_set_log_message(staff.env._("The customer changed the payment method in the portal."))
         self.payment_token_id = token
         self._get_declined_periods().retry_date = self.company_id._get_subscription_today()

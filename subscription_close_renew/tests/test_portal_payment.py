@@ -233,6 +233,14 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertFalse(self.text(page, "subscription_payment_declined"))
         self.assertNotIn("Pay now", page.text)
 
+    def test_exception_without_a_charge_shows_no_pay_button_either(self):
+        with self.provider("declined"):
+            self.bill()
+        self.order.sudo().payment_exception = True
+        page = self.order_page(self.portal_user)
+        self.assertIn("A payment is being processed.", self.text(page, "subscription_payment_under_way"))
+        self.assertNotIn("Pay now", page.text)
+
     def test_pending_payment_shows_no_pay_button(self):
         with self.provider("pending"):
             self.bill()
