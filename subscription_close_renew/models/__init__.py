@@ -1,6 +1,7 @@
 from . import (
     account_move,
     account_move_line,
+    account_move_send,
     ir_cron,
     payment_provider,
     payment_token,

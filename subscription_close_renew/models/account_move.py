@@ -160,6 +160,23 @@ class AccountMove(models.Model):
         author = self.env.user
         to_send.sending_data = {"author_user_id": author.id, "author_partner_id": author.partner_id.id}
 
+    def _give_up_subscription_mail(self, error):
+        """Leave an invoice unsent that cannot be, and tell the salesperson.
+
+        :param Exception error: what went wrong
+        """
+        self.ensure_one()
+        self.sending_data = False
+        for order in self._get_subscriptions():
+            order._ask_for_attention(
+                self.env._("Invoice not sent"),
+                self.env._(
+                    "%(invoice)s could not be sent: %(error)s Mend it, then send the invoice by hand.",
+                    invoice=self.display_name,
+                    error=error,
+                ),
+            )
+
     @api.model
     def _trigger_subscription_mails(self):
         """Let Odoo's sender of invoices begin, once this transaction is committed."""

@@ -111,7 +111,7 @@ class SaleOrder(models.Model):
                 return self
             middle = len(self) // 2
             halves = self[:middle], self[middle:]
-            return self.concat(*(half._call_set_aside_failing(method_name) for half in halves))
+            return self.browse().concat(*(half._call_set_aside_failing(method_name) for half in halves))
 
     def _set_aside(self, error):
         """Tell the salesperson that a subscription could not be dealt with, once, and leave it for the next run.

@@ -249,6 +249,10 @@ class SaleOrder(models.Model):
                 "The outcome of a payment of %(order)s is unknown: nothing is invoiced or charged until that is resolved.",
                 **values,
             )
+        if not self.next_invoice_date:
+            return self.env._(
+                "%(order)s has no next invoice date, so it is not invoiced. Pause and resume it to get one.", **values
+            )
         if self.end_date and (self.end_date <= today or self.end_date <= self.next_invoice_date):
             return self.env._("%(order)s closes on %(end)s: nothing more is invoiced.", **values)
         if self.next_invoice_date <= today:
@@ -281,6 +285,12 @@ class SaleOrder(models.Model):
             periods.append({"date_start": start, "date_end": end, "amount": amount})
             start = end
         return periods
+
+    def _set_aside(self, error):
+        """Let what could not be invoiced on its day be found among the orders to invoice, too."""
+        res = super()._set_aside(error)
+        self.order_line._compute_invoice_status()
+        return res
 
     def _get_billing_summary(self, billed):
         """Return what became of subscriptions that were to be invoiced, as a sentence.

@@ -8,6 +8,12 @@ from .sale_order import RUNNING_STATES
 class SaleOrder(models.Model):
     _inherit = "sale.order"
 
+    def subscription_reopen(self):
+        res = super().subscription_reopen()
+        # Whoever may reopen the subscription gives its customer time anew.
+        self.sudo().period_ids.closing_warned_on = False
+        return res
+
     @api.model
     def _close_unpaid(self):
         """Warn the customers of subscriptions that are about to close unpaid, and close those whose time is up."""
