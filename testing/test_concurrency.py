@@ -1,0 +1,454 @@
+"""Two who bill, pay or close the same subscription at the same moment charge it once, and agree on what happened.
+
+Each of them has a connection of its own, in a database of its own. Where one is to be in the middle of a charge while
+the other acts, the provider waits with its answer until that is over: no test depends on who is faster.
+"""
+
+import contextlib
+import itertools
+import threading
+from unittest.mock import patch
+
+import pytest
+
+from devtools import project
+from devtools.database import Databases
+
+ADDONS = project.ROOT / "testing" / "addons"
+PATIENCE = 60
+"""Seconds after which somebody who waits has waited in vain."""
+
+
+@pytest.fixture(scope="module")
+def registry(place):
+    """Odoo in this process, on a copy of the addon's template that knows the fake provider's addon."""
+    databases = Databases(place.odoo.with_addons(ADDONS))
+    template, _logged = databases.addon_template()
+    name = place.scratch.database(databases, template, "concurrency")
+    databases.odoo.install(name, ["payment_fake"])
+
+    import odoo.sql_db
+    from odoo.modules.registry import Registry
+    from odoo.service.server import load_server_wide_modules
+    from odoo.tools import config
+
+    config.parse_config(["-c", str(databases.odoo.config), "-d", name, "--log-level=critical"], setup_logging=False)
+    load_server_wide_modules()
+    registry = Registry(name)
+    yield registry
+    odoo.sql_db.close_all()
+
+
+@pytest.fixture(scope="module")
+def opened(registry):
+    """The database, with a shop that can be paid by the fake provider."""
+    from odoo import SUPERUSER_ID, api
+
+    from testing.crash import actions
+
+    with registry.cursor() as cr:
+        actions.open_shop(api.Environment(cr, SUPERUSER_ID, {}))
+    return registry
+
+
+@pytest.fixture
+def shop(opened):
+    """A shop, with a provider that has booked nothing yet."""
+    from odoo.tools import mute_logger
+
+    from odoo.addons.payment.models.payment_provider import PaymentProvider
+
+    provider = Provider()
+    with (
+        # Whoever comes second is told by PostgreSQL, which Odoo logs as an error.
+        mute_logger("odoo.sql_db"),
+        patch.object(PaymentProvider, "_send_api_request", lambda _self, *_path, json, **_options: provider.ask(json)),
+    ):
+        shop = Shop(opened, provider)
+        yield shop
+        shop.forget()
+
+
+class Provider:
+    """Books what it is asked for, and answers when it may."""
+
+    def __init__(self):
+        self.booked = []
+        self.says = "done"
+        self.asked = threading.Event()
+        self.may_answer = threading.Event()
+        self.may_answer.set()
+
+    def ask(self, asked):
+        """Deal with a request of Odoo."""
+        if self.says == "done":
+            self.booked.append(asked["reference"])
+        self.asked.set()
+        assert self.may_answer.wait(PATIENCE)
+        return self.tells(asked, self.says)
+
+    def tells(self, asked, status):
+        """What an answer or a notification says."""
+        return {**asked, "status": status, "provider_reference": f"fake-{asked['reference']}", "message": "Stolen"}
+
+
+class Shop:
+    """What people and programs do, each in a transaction of its own that is committed at its end."""
+
+    _cards = itertools.count(1)
+
+    def __init__(self, registry, provider):
+        self.registry = registry
+        self.provider = provider
+
+    @contextlib.contextmanager
+    def env(self):
+        """Odoo's environment in a transaction of its own."""
+        from odoo import SUPERUSER_ID, api
+
+        with self.registry.cursor() as cr:
+            env = api.Environment(cr, SUPERUSER_ID, {})
+            company = env["res.company"].search([], order="id desc", limit=1)
+            yield env(context={"allowed_company_ids": company.ids, "tracking_disable": True})
+
+    def sell(self, count=1, by_card=True):
+        """The ids of new subscriptions that are due today."""
+        from testing.crash import actions
+
+        tokens = [f"ok:{next(self._cards)}" for _order in range(count)]
+        with self.env() as env:
+            actions.sell(env, dict.fromkeys(tokens, env.cr.now().date()))
+        with self.env() as env:
+            orders = env["sale.order"].search([("payment_token_id.provider_ref", "in", tokens)])
+            if not by_card:
+                orders.payment_token_id = False
+            return orders.ids
+
+    def decline(self, order):
+        """Let the first charge of a subscription be declined, and be tried again today."""
+        self.provider.says = "error"
+        self.bill()
+        with self.env() as env:
+            period = env["sale.order"].browse(order).period_ids
+            assert period.charge_state == "declined", period.charge_state
+            period.retry_date = env.cr.now().date()
+        self.provider.says = "done"
+        self.provider.asked.clear()
+
+    def bill(self):
+        """Do what the scheduled action does."""
+        with self.env() as env:
+            env["sale.order"]._cron_subscription_billing()
+
+    def bill_now(self, order):
+        """Press Bill Now."""
+        with self.env() as env:
+            env["sale.order"].browse(order).action_subscription_bill()
+
+    def close(self, order):
+        """Close a subscription."""
+        with self.env() as env:
+            reason = env["sale.order.close.reason"].search([], limit=1)
+            env["sale.order"].browse(order).subscription_close(reason.id)
+
+    def start_payment(self, env, order):
+        """The payment with a stored card that the customer has asked for in the portal."""
+        invoice = env["sale.order"].browse(order).period_ids._get_open_invoice()
+        token = env["sale.order"].browse(order).payment_token_id
+        return env["payment.transaction"].create(
+            {
+                "provider_id": token.provider_id.id,
+                "payment_method_id": token.payment_method_id.id,
+                "token_id": token.id,
+                "operation": "online_token",
+                "reference": env["payment.transaction"]._compute_reference("fake", prefix=f"portal-{order}"),
+                "amount": invoice.amount_residual,
+                "currency_id": invoice.currency_id.id,
+                "partner_id": invoice.partner_id.id,
+                "invoice_ids": [(6, 0, invoice.ids)],
+            }
+        )
+
+    def pay_online(self, order):
+        """Pay with a stored card in the portal."""
+        with self.env() as env:
+            transaction = self.start_payment(env, order)
+            transaction._charge_with_token()
+            transaction._post_process()
+
+    def register_payment(self, order):
+        """Register by hand that the invoice was paid."""
+        with self.env() as env:
+            self.start_registering(env, order)
+
+    def start_registering(self, env, order):
+        """Register a payment, which is not committed yet."""
+        invoice = env["sale.order"].browse(order).period_ids._get_open_invoice()
+        wizards = env["account.payment.register"].with_context(active_model="account.move", active_ids=invoice.ids)
+        wizards.create({})._create_payments()
+        env.flush_all()
+
+    def notify(self, order, status="done"):
+        """Let the provider tell what became of the last charge, as a request that Odoo repeats when it has to."""
+        from odoo.service.model import retrying
+
+        with self.env() as env:
+
+            def process():
+                transaction = self.charges(env, order)[-1:]
+                asked = {
+                    "reference": transaction.reference,
+                    "token": transaction.token_id.provider_ref,
+                    "amount": transaction.amount,
+                    "currency": transaction.currency_id.name,
+                }
+                transaction._process("fake", self.provider.tells(asked, status))
+
+            retrying(process, env)
+
+    def post_process(self):
+        """Do what Odoo's own scheduled action does."""
+        with self.env() as env:
+            env["payment.transaction"]._cron_post_process()
+
+    def forget(self):
+        """Leave nothing to do for the next test, whatever became of this one."""
+        with self.env() as env:
+            env["payment.transaction"].search([]).is_post_processed = True
+            env["sale.order"].search([("company_id", "=", env.company.id)]).next_invoice_date = "2999-01-01"
+
+    def charges(self, env, order):
+        """The transactions of a subscription, the oldest first."""
+        return env["sale.order"].browse(order).period_ids.transaction_ids.sorted("id")
+
+    def during(self, work, rival):
+        """Let one do its work, and the other act while the provider has not answered yet.
+
+        :return: what went wrong for the other, or None
+        """
+        self.provider.may_answer.clear()
+        worker = Thread(work)
+        try:
+            assert self.provider.asked.wait(PATIENCE), worker.error
+            return _error_of(rival)
+        finally:
+            self.provider.may_answer.set()
+            worker.finish()
+
+    def at_once(self, *works):
+        """Let several work at the same moment."""
+        together = threading.Barrier(len(works))
+
+        def begin(work):
+            together.wait(PATIENCE)
+            work()
+
+        for thread in [Thread(lambda work=work: begin(work)) for work in works]:
+            thread.finish()
+
+    def settle(self):
+        """Do what is done every night."""
+        self.post_process()
+        self.bill()
+
+    def check(self, *orders, charged=1, state="progress"):
+        """Check that each of these subscriptions was billed and paid for one period, by as many charges."""
+        with self.env() as env:
+            for order in env["sale.order"].browse(orders):
+                period = order.period_ids
+                invoices = order.invoice_ids.filtered(lambda invoice: invoice.state != "cancel")
+                references = period.transaction_ids.mapped("reference")
+                assert [reference in references for reference in self.provider.booked].count(True) == charged
+                assert (len(period), period.state, period.status) == (1, "invoiced", "paid")
+                assert (len(invoices), invoices.state) == (1, "posted")
+                assert len(invoices.matched_payment_ids) == 1
+                assert (order.subscription_state, order.payment_exception) == (state, False)
+                if state == "progress":
+                    assert order.next_invoice_date == period.date_end
+
+
+class Thread:
+    """Somebody else, who works on while this test goes on."""
+
+    def __init__(self, work):
+        self.error = None
+        self._thread = threading.Thread(target=self._run, args=[work], daemon=True)
+        self._thread.start()
+
+    def _run(self, work):
+        self.error = _error_of(work)
+
+    def finish(self):
+        """Wait for the end, and fail if it went wrong."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "It does not come to an end."
+        if self.error:
+            raise self.error
+
+
+def _error_of(work):
+    try:
+        work()
+    except Exception as error:
+        return error
+    return None
+
+
+def test_two_workers_invoice_each_subscription_once(shop):
+    orders = shop.sell(20, by_card=False)
+    shop.at_once(shop.bill, shop.bill)
+    with shop.env() as env:
+        for order in env["sale.order"].browse(orders):
+            assert order.period_ids.mapped("state") == ["invoiced"]
+            assert order.invoice_ids.mapped("state") == ["posted"]
+            assert order.next_invoice_date == order.period_ids.date_end
+
+
+def test_two_workers_charge_each_subscription_once(shop):
+    orders = shop.sell(6)
+    shop.at_once(shop.bill, shop.bill)
+    shop.check(*orders)
+
+
+def test_second_worker_leaves_the_charge_of_the_first_alone(shop):
+    first, second = shop.sell(2)
+    assert shop.during(shop.bill, lambda: shop.provider.may_answer.set() or shop.bill()) is None
+    shop.check(first, second)
+
+
+def test_bill_now_during_a_charge_is_refused(shop):
+    [order] = shop.sell()
+    refused = shop.during(shop.bill, lambda: shop.bill_now(order))
+    assert "unknown" in str(refused)
+    shop.check(order)
+
+
+def test_bill_now_and_a_worker_charge_once(shop):
+    [order] = shop.sell()
+    shop.at_once(shop.bill, lambda: _error_of(lambda: shop.bill_now(order)))
+    shop.check(order)
+
+
+def test_bill_now_and_a_worker_invoice_once(shop):
+    [order] = shop.sell(by_card=False)
+    shop.at_once(shop.bill, lambda: _error_of(lambda: shop.bill_now(order)))
+    with shop.env() as env:
+        [period] = env["sale.order"].browse(order).period_ids
+        assert (period.state, len(period.invoice_ids)) == ("invoiced", 1)
+
+
+def test_worker_during_bill_now_charges_nothing(shop):
+    [order] = shop.sell()
+    assert shop.during(lambda: shop.bill_now(order), shop.bill) is None
+    shop.check(order)
+
+
+def test_online_payment_during_a_charge_is_refused(shop):
+    [order] = shop.sell()
+    shop.decline(order)
+    refused = shop.during(shop.bill, lambda: shop.pay_online(order))
+    assert "is being processed" in str(refused)
+    shop.check(order)
+
+
+def test_worker_during_an_online_payment_charges_nothing(shop):
+    [order] = shop.sell()
+    shop.decline(order)
+    assert shop.during(lambda: shop.pay_online(order), shop.bill) is None
+    shop.check(order)
+
+
+def test_online_payment_that_does_not_see_the_charge_is_refused(shop):
+    """Its transaction began before that of the charge, so that it does not see what is written there."""
+    [order] = shop.sell()
+    shop.decline(order)
+    with shop.env() as env:
+        assert not env["sale.order"].browse(order).payment_exception
+        refused = shop.during(shop.bill, lambda: shop.start_payment(env, order)._charge_with_token())
+        env.cr.rollback()
+    assert refused
+    shop.check(order)
+
+
+def test_payment_registered_without_seeing_the_charge_is_refused(shop):
+    [order] = shop.sell()
+    shop.decline(order)
+    with shop.env() as env:
+        assert not env["sale.order"].browse(order).payment_exception
+        refused = shop.during(shop.bill, lambda: shop.start_registering(env, order))
+        env.cr.rollback()
+    assert refused
+    shop.check(order)
+
+
+def test_payment_registered_during_a_charge_is_refused(shop):
+    [order] = shop.sell()
+    shop.decline(order)
+    refused = shop.during(shop.bill, lambda: shop.register_payment(order))
+    assert "is being processed" in str(refused)
+    shop.check(order)
+
+
+def test_worker_waits_for_a_payment_that_is_being_registered(shop):
+    [order] = shop.sell()
+    shop.decline(order)
+    with shop.env() as env:
+        shop.start_registering(env, order)
+        shop.bill()
+    shop.bill()
+    shop.check(order, charged=0)
+
+
+def test_close_during_a_charge_wins_and_the_charge_settles(shop):
+    [order] = shop.sell()
+    assert shop.during(shop.bill, lambda: shop.close(order)) is None
+    shop.settle()
+    shop.check(order, state="churned")
+
+
+def test_close_during_a_charge_that_is_declined_leaves_nothing(shop):
+    [order] = shop.sell()
+    shop.provider.says = "error"
+    assert shop.during(shop.bill, lambda: shop.close(order)) is None
+    shop.settle()
+    with shop.env() as env:
+        order = env["sale.order"].browse(order)
+        assert (order.subscription_state, order.payment_exception) == ("churned", False)
+        assert order.invoice_ids.mapped("state") == ["cancel"]
+
+
+def test_worker_leaves_a_subscription_alone_that_is_being_closed(shop):
+    [order] = shop.sell()
+    with shop.env() as env:
+        reason = env["sale.order.close.reason"].search([], limit=1)
+        env["sale.order"].browse(order).subscription_close(reason.id)
+        env.flush_all()
+        shop.bill()
+    shop.bill()
+    assert shop.provider.booked == []
+
+
+def test_notification_during_a_charge_is_paid_once(shop):
+    [order] = shop.sell()
+    assert shop.during(shop.bill, lambda: shop.notify(order)) is None
+    shop.settle()
+    shop.check(order)
+
+
+def test_notification_that_was_carried_out_during_a_charge_is_paid_once(shop):
+    [order] = shop.sell()
+    assert shop.during(shop.bill, lambda: (shop.notify(order), shop.post_process())) is None
+    shop.settle()
+    shop.check(order)
+
+
+def test_three_notifications_at_once_are_paid_once(shop):
+    [order] = shop.sell()
+    shop.provider.says = "pending"
+    shop.bill()
+    shop.provider.booked = ["booked later"]
+    notify = [lambda: shop.notify(order)] * 3
+    shop.at_once(*notify)
+    shop.at_once(shop.post_process, shop.post_process, shop.bill)
+    shop.settle()
+    shop.check(order, charged=0)
