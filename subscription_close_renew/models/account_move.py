@@ -32,7 +32,9 @@ class AccountMove(models.Model):
         return super()._has_to_be_paid() and not self._get_charge_in_flight_message()
 
     def _get_online_payment_error(self):
-        messages = super()._get_online_payment_error(), self._get_charge_in_flight_message()
+        open_states = ("not_paid", "partial")
+        in_flight = self.payment_state in open_states and self._get_charge_in_flight_message()
+        messages = super()._get_online_payment_error(), in_flight
         return "\n".join(filter(None, messages))
 
     def _get_mail_template(self):

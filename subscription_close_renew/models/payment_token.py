@@ -34,4 +34,6 @@ class PaymentToken(models.Model):
         """
         self.ensure_one()
         customers = (order.partner_id | order.partner_invoice_id).commercial_partner_id
-        return self.partner_id.commercial_partner_id in customers and self.company_id == order.company_id
+        # A branch uses the providers of the companies above it; which these are is no secret.
+        companies = order.company_id.sudo().parent_ids
+        return self.partner_id.commercial_partner_id in customers and self.company_id in companies

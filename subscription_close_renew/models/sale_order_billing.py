@@ -176,7 +176,10 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         order = self.with_context(lang=self.partner_invoice_id.lang)
-        lines = order._get_invoiceable_lines()
+        # Down payments are taken off; what else was invoiced too much is nothing to decide at night.
+        lines = order._get_invoiceable_lines(final=True).filtered(
+            lambda line: line.is_downpayment or line.qty_to_invoice >= 0
+        )
         missing = order.order_line.filtered(lambda line: line.is_recurring and line.product_uom_qty > 0) - lines
         if missing:
             raise UserError(
@@ -188,16 +191,12 @@ class SaleOrder(models.Model):
             )
         values = order._prepare_invoice()
         values["invoice_date"] = self.company_id._get_subscription_today()
+        period = {"subscription_period_start": date_start, "subscription_period_end": date_end}
         values["invoice_line_ids"] = [
             Command.create(line_values)
             for sequence, line in enumerate(lines)
             for line_values in line._prepare_invoice_lines_vals_list(
-                sequence=sequence,
-                **(
-                    {"subscription_period_start": date_start, "subscription_period_end": date_end}
-                    if line.is_recurring
-                    else {}
-                ),
+                sequence=sequence, **(period if line.is_recurring else line._get_down_payment_values())
             )
         ]
         return values

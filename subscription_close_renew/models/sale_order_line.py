@@ -112,6 +112,20 @@ class SaleOrderLine(models.Model):
                 quantity += invoiced if line.move_id.move_type == "out_refund" else -invoiced
         return max(quantity, 0)
 
+    def _get_down_payment_values(self):
+        """Return what takes a down payment off an invoice, as Odoo's own invoicing does; empty for any other line.
+
+        :rtype: dict
+        """
+        self.ensure_one()
+        if not self.is_downpayment:
+            return {}
+        taxes = self.env["account.tax"]
+        return {
+            "quantity": -1.0,
+            "extra_tax_data": taxes._reverse_quantity_base_line_extra_tax_data(self.extra_tax_data),
+        }
+
     def _prepare_invoice_line(self, **optional_values):
         values = super()._prepare_invoice_line(**optional_values)
         if self.is_recurring:

@@ -561,7 +561,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [])
         self.assertEqual(order.subscription_state, "churned")
 
-    def test_down_payment_is_no_period(self):
+    def test_down_payment_is_no_period_and_taken_off_the_first(self):
         order = self.subscription()
         wizards = self.env["sale.advance.payment.inv"].with_user(self.administrator)
         wizard = wizards.with_context(active_model="sale.order", active_ids=order.ids).create(
@@ -571,6 +571,9 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertFalse(order.period_ids)
         self.bill()
         self.assertEqual(self.billed_periods(order), [JANUARY])
+        self.assertEqual(self.invoices(order).mapped("amount_total"), [50, 50])
+        self.bill("2027-02-28")
+        self.assertEqual(self.invoices(order).mapped("amount_total"), [50, 50, 100])
 
 
 @tagged("post_install", "-at_install")

@@ -22,8 +22,9 @@ class SaleSubscriptionResolveWizard(models.TransientModel):
     @api.depends("order_id")
     def _compute_question(self):
         for wizard in self:
-            # Whoever may resolve the exception is told which payments to look up.
-            periods = wizard.order_id.sudo().period_ids.filtered(lambda period: period.charge_state == "unknown")
+            order = wizard.order_id if wizard.order_id.has_access("write") else wizard.order_id.browse()
+            # Whoever may change the order, as checked above, is told which payments to look up.
+            periods = order.sudo().period_ids.filtered(lambda period: period.charge_state == "unknown")
             transactions = periods.transaction_ids.filtered(lambda transaction: transaction._is_outcome_unknown())
             wizard.question = ", ".join(
                 self.env._(
