@@ -18,12 +18,22 @@ from testing.crash.stage import ADDONS, OPENED, Prefork, Stage
 from testing.fake_provider import MODES
 
 THOROUGH = bool(os.environ.get("DEVTOOLS_THOROUGH"))
-POINTS = ("before-commit", "committed", "booked", "answered", "done", "posted", "moved")
+LEFT_BEHIND = {
+    "before-commit": (0, None, False),
+    "committed": (0, "draft", True),
+    "booked": (1, "draft", True),
+    "answered": (1, "draft", True),
+    "done": (1, "done", True),
+    "posted": (1, "done", True),
+    "moved": (1, "done", False),
+}
+"""What shows that a process died where it was to, while it charged a good card: how often that was booked, the state of
+its transaction, and whether the subscription is in exception."""
 ALIKE = ("402", "401", "403", "404", *(f"{mode}+caught" for mode in ("drop", "lost", "timeout", "500", "429")))
 """Treated like others once they are answered. What is caught fails in the hands of the provider's own code."""
 MODES_AND_POINTS = (
     [
-        *itertools.product([mode for mode in MODES if mode not in ALIKE], POINTS),
+        *itertools.product([mode for mode in MODES if mode not in ALIKE], LEFT_BEHIND),
         *itertools.product(ALIKE, ["answered"]),
     ]
     if THOROUGH
@@ -121,6 +131,7 @@ def play_kill(new_stage, mode, point):
         stage.sell({card: OPENED[:10], "ok:2": FEBRUARY[:10]})
         with stage.open_for_notifications(FEBRUARY):
             assert stage.bill(FEBRUARY, {"KILL_AT": point}), f"nothing came to {point}"
+            assert mode != "ok" or left_behind(stage) == LEFT_BEHIND[point], stage.told()
             check(stage)
             stage.rest(FEBRUARY)
             check(stage, rested=FEBRUARY)
@@ -130,6 +141,7 @@ def play_kill(new_stage, mode, point):
         stage.send(FEBRUARY)
         stage.mend(card)
         stage.resolve(FEBRUARY)
+        stage.notify(MARCH)
         stage.rest(MARCH)
         check(stage, rested=MARCH)
         stage.send(MARCH)
@@ -137,6 +149,14 @@ def play_kill(new_stage, mode, point):
         books = stage.books()
         assert not audit.not_mailed(books), stage.told()
         assert len(books.periods) == 5, stage.told()
+
+
+def left_behind(stage):
+    """What is there after the first kill, as in `LEFT_BEHIND`."""
+    books = stage.books()
+    booked = [line for line in stage.provider.ledger() if line["kind"] == "booked"]
+    states = [transaction["state"] for transaction in books.transactions]
+    return len(booked), *(states or [None]), any(order["payment_exception"] for order in books.orders)
 
 
 def play_random(new_stage):

@@ -11,9 +11,9 @@ COMPANY = "Killed Company"
 def open_shop(env) -> bool:
     """Make a company that can post invoices and receive payments of the fake provider, and what it sells.
 
-    It is the only one that does business here: the subscriptions of the demonstration companies are never due.
+    It is the only one that does business here: the subscriptions of the demonstration companies are closed.
     """
-    env["sale.order"].search([("plan_id", "!=", False)]).next_invoice_date = "2999-01-01"
+    env["sale.order"].search([("subscription_state", "in", ("progress", "paused"))])._close()
     company = env["res.company"].create({"name": COMPANY, "currency_id": env.ref("base.USD").id})
     company.currency_id.active = True
     company.partner_id.tz = "UTC"

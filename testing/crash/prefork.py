@@ -5,8 +5,8 @@ loading takes. The database may be replaced by another copy of the same template
 
     python -m testing.crash.prefork -c odoo.conf -d NAME
 
-takes a command in JSON a line, and answers each with a line. `{"do": NAME, "at": "2027-02-28 12:00", "with": {…}}` runs
-a function of `actions`, at that time; with `"kill_after": SECONDS` the run dies by then. `{"do": "serve"}` answers
+takes a command in JSON a line, and answers each with a line. `{"do": NAME, "at": "2027-02-28 12:00", "with": {…}}`
+runs a function of `actions`, at that time; with `"kill_after": SECONDS` the run dies by then. `{"do": "serve"}` answers
 requests on a port until `{"do": "stop"}`.
 """
 

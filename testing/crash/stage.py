@@ -20,7 +20,8 @@ PATIENCE = 0.6
 """Seconds that Odoo waits for the provider here."""
 SLOW, LATE = 0.2, 1.0
 """Seconds that the provider takes when it is slow, and when it answers too late."""
-_TOO_OFTEN = 6
+_TOO_OFTEN = 40
+"""Runs after which a shop should be at rest: Odoo ends a scheduled action after ten seconds, and starts it again."""
 BILLING = "subscription_close_renew.ir_cron_subscription_billing"
 POST_PROCESSING = "payment.cron_post_process_payment_tx"
 SENDING = "account.ir_cron_account_move_send"

@@ -1,1 +1,1 @@
-from . import ir_actions_report, ir_cron, payment_provider, payment_transaction, sale_order
+from . import ir_actions_report, payment_provider, payment_transaction, sale_order
