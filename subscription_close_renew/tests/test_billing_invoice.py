@@ -1,0 +1,417 @@
+from odoo.fields import Command
+from odoo.tests import tagged
+from odoo.tools import html2plaintext, mute_logger
+
+from .common import SubscriptionCommon
+
+BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_batch"
+JANUARY = ("2027-01-31", "2027-02-28")
+FEBRUARY = ("2027-02-28", "2027-03-31")
+
+
+@tagged("post_install", "-at_install")
+class TestBillingInvoice(SubscriptionCommon):
+    """What stands on the invoice of a period."""
+
+    def products(self, invoice):
+        return invoice.invoice_line_ids.sorted("sequence").filtered("product_id").mapped("product_id.name")
+
+    def test_one_time_lines_are_invoiced_once(self):
+        order = self.subscription(lines=[self.line(), self.line(self.one_time_product)])
+        self.bill()
+        self.bill("2027-02-28")
+        first, second = self.invoices(order)
+        self.assertEqual(self.products(first), ["Coffee Service", "Installation"])
+        self.assertEqual(self.products(second), ["Coffee Service"])
+
+    def test_one_time_line_added_later_is_invoiced_with_the_next_period(self):
+        order = self.subscription()
+        self.bill()
+        order.order_line = [self.line(self.one_time_product)]
+        self.bill("2027-02-28")
+        self.bill("2027-03-31")
+        _first, second, third = self.invoices(order)
+        self.assertEqual(self.products(second), ["Coffee Service", "Installation"])
+        self.assertEqual(self.products(third), ["Coffee Service"])
+
+    def test_one_time_line_that_was_invoiced_by_hand_is_not_invoiced_again(self):
+        order = self.subscription(lines=[self.line(), self.line(self.one_time_product)])
+        one_time = order.order_line[1].with_user(self.accountant)
+        values = order.with_user(self.accountant)._prepare_invoice()
+        values["invoice_line_ids"] = [Command.create(one_time._prepare_invoice_line(quantity=1))]
+        self.env["account.move"].with_user(self.accountant).create(values).action_post()
+        self.bill()
+        self.assertEqual(self.products(self.invoices(order)[1]), ["Coffee Service"])
+
+    def test_every_recurring_line_is_invoiced_with_its_quantity(self):
+        order = self.subscription(lines=[self.line(quantity=2), self.line(quantity=3, price_unit=7)])
+        self.bill()
+        lines = self.invoices(order).invoice_line_ids.sorted("sequence")
+        self.assertEqual([(line.quantity, line.price_unit) for line in lines], [(2, 100), (3, 7)])
+
+    def test_discount_holds_in_every_period(self):
+        order = self.subscription(lines=[self.line(discount=25)])
+        self.bill()
+        self.bill("2027-02-28")
+        self.assertEqual(self.invoices(order).mapped("amount_total"), [75, 75])
+
+    def test_changed_quantity_holds_from_the_next_period_on(self):
+        order = self.subscription()
+        self.bill()
+        order.order_line.product_uom_qty = 3
+        self.bill("2027-02-28")
+        self.assertEqual(self.invoices(order).mapped("amount_total"), [100, 300])
+
+    def test_sections_and_notes_are_kept(self):
+        order = self.subscription(
+            lines=[
+                Command.create({"display_type": "line_section", "name": "Every month"}),
+                self.line(),
+                Command.create({"display_type": "line_note", "name": "Fair trade"}),
+            ]
+        )
+        self.bill()
+        self.bill("2027-02-28")
+        for invoice in self.invoices(order):
+            lines = invoice.invoice_line_ids.sorted("sequence")
+            self.assertEqual(lines.mapped("display_type"), ["line_section", "product", "line_note"])
+
+    def test_section_of_what_is_invoiced_once_is_not_repeated(self):
+        order = self.subscription(
+            lines=[
+                Command.create({"display_type": "line_section", "name": "Every month", "sequence": 1}),
+                self.line(sequence=2),
+                Command.create({"display_type": "line_section", "name": "Once", "sequence": 3}),
+                self.line(self.one_time_product, sequence=4),
+            ]
+        )
+        self.bill()
+        self.bill("2027-02-28")
+        sections = [
+            invoice.invoice_line_ids.filtered(lambda line: line.display_type == "line_section").mapped("name")
+            for invoice in self.invoices(order)
+        ]
+        self.assertEqual(sections, [["Every month", "Once"], ["Every month"]])
+
+    def test_line_says_which_period_it_invoices(self):
+        order = self.subscription()
+        self.bill()
+        self.assertIn("01/31/2027 to 02/27/2027", self.invoices(order).invoice_line_ids.name)
+
+    def test_line_carries_the_dates_of_its_period(self):
+        order = self.subscription()
+        self.bill()
+        line = self.invoices(order).invoice_line_ids
+        self.assertEqual(line.subscription_id, order)
+        self.assertDates(line, subscription_period_start="2027-01-31", subscription_period_end="2027-02-28")
+
+    def test_line_that_is_invoiced_once_names_no_period(self):
+        order = self.subscription(lines=[self.line(), self.line(self.one_time_product)])
+        self.bill()
+        line = self.invoices(order).invoice_line_ids.filtered(lambda line: line.product_id == self.one_time_product)
+        self.assertFalse(line.subscription_id)
+        self.assertNotIn("2027", line.name)
+
+    def test_period_is_written_as_the_customer_reads_dates(self):
+        self.env["res.lang"]._activate_lang("de_DE")
+        self.customer.lang = "de_DE"
+        order = self.subscription()
+        self.bill()
+        self.assertIn("31.01.2027", self.invoices(order).invoice_line_ids.name)
+
+    def test_rest_of_a_period_after_a_pause_costs_its_share_of_the_days(self):
+        order = self.paused_subscription()
+        with self.on("2027-03-10"):
+            order.subscription_resume()
+        self.bill("2027-03-10")
+        self.assertEqual(self.billed_periods(order), [("2027-03-10", "2027-03-31")])
+        self.assertEqual(self.invoices(order).amount_untaxed, 67.74)  # 21 of 31 days
+        self.assertIn("03/10/2027 to 03/30/2027", self.invoices(order).invoice_line_ids.name)
+
+    def test_period_after_the_rest_costs_the_whole_price(self):
+        order = self.paused_subscription()
+        with self.on("2027-03-10"):
+            order.subscription_resume()
+        self.bill("2027-03-10")
+        self.bill("2027-03-31")
+        self.assertEqual(self.invoices(order).mapped("amount_untaxed"), [67.74, 100])
+
+    def test_one_time_line_is_invoiced_whole_with_the_rest_of_a_period(self):
+        order = self.paused_subscription(lines=[self.line(), self.line(self.one_time_product)])
+        with self.on("2027-03-10"):
+            order.subscription_resume()
+        self.bill("2027-03-10")
+        self.assertEqual(self.invoices(order).amount_untaxed, 97.74)
+
+    def test_what_was_paid_is_used_up_before_the_pause_counts(self):
+        order = self.subscription()
+        self.bill()
+        with self.on("2027-02-10"):
+            order.subscription_pause()
+        with self.on("2027-02-20"):
+            order.subscription_resume()
+        self.bill("2027-02-20")
+        self.bill("2027-02-28")
+        self.assertEqual(self.billed_periods(order), [JANUARY, FEBRUARY])
+
+    def test_invoice_is_dated_today_also_for_an_earlier_period(self):
+        order = self.subscription(start="2027-01-15")
+        self.bill()
+        self.assertDates(self.invoices(order), invoice_date="2027-01-31")
+
+    def test_invoice_is_dated_today_where_the_company_is(self):
+        self.company.partner_id.tz = "Pacific/Kiritimati"
+        order = self.subscription(start="2027-01-31")
+        self.bill("2027-01-31 12:00")
+        self.assertDates(self.invoices(order), invoice_date="2027-02-01")
+
+    def test_invoice_is_in_the_currency_of_the_pricelist(self):
+        euro = self.env.ref("base.EUR")
+        euro.active = True
+        euro.rate_ids = [
+            Command.create({"name": "2020-01-01", "company_id": self.company.id, "company_rate": 0.5}),
+        ]
+        pricelist = self.env["product.pricelist"].create({"name": "Euro", "currency_id": euro.id})
+        order = self.subscription(pricelist_id=pricelist.id)
+        self.bill()
+        invoice = self.invoices(order)
+        self.assertEqual((invoice.currency_id, invoice.amount_total), (euro, 50))
+
+    def test_taxes_of_the_order_are_on_the_invoice(self):
+        united_states = self.env.ref("base.us")
+        self.company.account_fiscal_country_id = united_states
+        group = self.env["account.tax.group"].create({"name": "Taxes", "country_id": united_states.id})
+        tax = self.env["account.tax"].create(
+            {"name": "10 %", "amount": 10, "country_id": united_states.id, "tax_group_id": group.id}
+        )
+        order = self.subscription(lines=[self.line(tax_ids=[Command.set(tax.ids)])])
+        self.bill()
+        self.assertEqual(self.invoices(order).amount_total, 110)
+
+    def test_invoice_goes_to_the_invoice_address(self):
+        office = self.env["res.partner"].create({"name": "Office", "parent_id": self.customer.id, "type": "invoice"})
+        order = self.subscription(partner_invoice_id=office.id)
+        self.bill()
+        self.assertEqual(self.invoices(order).partner_id, office)
+
+    def test_invoice_has_the_payment_terms_of_the_order(self):
+        term = self.env["account.payment.term"].create(
+            {
+                "name": "30 days",
+                "line_ids": [Command.create({"value": "percent", "value_amount": 100, "nb_days": 30})],
+            }
+        )
+        order = self.subscription(payment_term_id=term.id)
+        self.bill()
+        self.assertDates(self.invoices(order), invoice_date_due="2027-03-02")
+
+    def test_orders_of_one_customer_are_invoiced_separately(self):
+        orders = self.subscription() | self.subscription()
+        self.bill()
+        self.assertEqual([len(self.invoices(order)) for order in orders], [1, 1])
+        self.assertEqual(len(self.invoices(orders)), 2)
+
+
+@tagged("post_install", "-at_install")
+class TestBillingByHand(SubscriptionCommon):
+    """F4, P4: an invoice made with the ordinary button is the invoice of a period, too."""
+
+    def create_invoice(self, order, post=True):
+        """Press Create Invoice, as the salesperson; let the accountant post what comes of it."""
+        wizards = self.env["sale.advance.payment.inv"].with_user(self.salesperson)
+        wizard = wizards.with_context(active_model="sale.order", active_ids=order.ids).create(
+            {"advance_payment_method": "delivered"}
+        )
+        invoice = self.env["account.move"].with_user(self.accountant).browse(wizard.create_invoices()["res_id"])
+        if post:
+            invoice.action_post()
+        self.flush_chatter()
+        return invoice
+
+    def test_it_invoices_the_period_that_is_due(self):
+        order = self.subscription()
+        invoice = self.create_invoice(order)
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+        self.assertEqual(order.sudo().period_ids.invoice_ids, invoice)
+
+    def test_it_moves_the_next_invoice_date(self):
+        order = self.subscription()
+        self.create_invoice(order)
+        self.assertDates(order, next_invoice_date="2027-02-28")
+
+    def test_it_says_which_period_it_invoices(self):
+        order = self.subscription()
+        self.assertIn("01/31/2027 to 02/27/2027", self.create_invoice(order).invoice_line_ids.name)
+
+    def test_billing_does_not_invoice_that_period_again(self):
+        order = self.subscription()
+        self.create_invoice(order)
+        self.bill()
+        self.assertEqual(len(self.invoices(order)), 1)
+
+    def test_it_invoices_the_next_period_in_advance(self):
+        order = self.subscription()
+        self.bill()
+        with self.on("2027-02-10"):
+            self.create_invoice(order)
+        self.assertEqual(self.billed_periods(order), [JANUARY, FEBRUARY])
+        self.assertDates(order, next_invoice_date="2027-03-31")
+
+    def test_what_was_invoiced_in_advance_is_not_billed_on_its_day(self):
+        order = self.subscription()
+        self.bill()
+        with self.on("2027-02-10"):
+            self.create_invoice(order)
+        self.bill("2027-02-28")
+        self.assertEqual(len(self.invoices(order)), 2)
+
+    def test_pressing_twice_is_refused(self):
+        order = self.subscription()
+        self.create_invoice(order, post=False)
+        with self.assertRefused("No items are available to invoice"):
+            self.create_invoice(order)
+        self.assertEqual(len(self.invoices(order)), 1)
+
+    def test_pressing_twice_in_advance_is_refused(self):
+        order = self.subscription()
+        self.bill()
+        self.create_invoice(order, post=False)
+        with self.assertRefused("No items are available to invoice"):
+            self.create_invoice(order)
+        self.assertEqual(len(self.invoices(order)), 2)
+
+    def test_rest_of_a_period_costs_its_share(self):
+        order = self.paused_subscription()
+        with self.on("2027-03-10"):
+            order.subscription_resume()
+            invoice = self.create_invoice(order)
+        self.assertEqual(invoice.amount_untaxed, 67.74)
+        self.assertEqual(self.billed_periods(order), [("2027-03-10", "2027-03-31")])
+
+    def test_draft_made_by_hand_sets_the_subscription_aside(self):
+        order = self.subscription()
+        draft = self.create_invoice(order, post=False)
+        with mute_logger(BATCH_LOGGER):
+            self.bill()
+        self.assertEqual(self.invoices(order), draft)
+        self.assertIn(f"A draft invoice of {order.name} exists already", html2plaintext(order.activity_ids.note))
+        self.assertEqual(order.activity_ids.user_id, self.salesperson)
+
+    def test_draft_made_by_hand_can_be_posted_after_billing_met_it(self):
+        order = self.subscription()
+        draft = self.create_invoice(order, post=False)
+        with mute_logger(BATCH_LOGGER):
+            self.bill()
+        draft.action_post()
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+        self.bill()
+        self.assertEqual(self.invoices(order), draft)
+
+    def test_billing_goes_on_when_the_draft_is_deleted(self):
+        order = self.subscription()
+        draft = self.create_invoice(order, post=False)
+        with mute_logger(BATCH_LOGGER):
+            self.bill()
+        draft.unlink()
+        self.bill()
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+
+    def test_draft_with_one_of_two_lines_sets_the_subscription_aside(self):
+        order = self.subscription(lines=[self.line(), self.line(price_unit=7)])
+        draft = self.create_invoice(order, post=False)
+        draft.invoice_line_ids[1].unlink()
+        with mute_logger(BATCH_LOGGER):
+            self.bill()
+        self.assertEqual(self.invoices(order), draft)
+
+    def test_draft_in_advance_is_met_on_its_day(self):
+        order = self.subscription()
+        self.bill()
+        with self.on("2027-02-10"):
+            draft = self.create_invoice(order, post=False)
+        with mute_logger(BATCH_LOGGER):
+            self.bill("2027-02-28")
+        self.assertEqual(len(self.invoices(order)), 2)
+        draft.action_post()
+        self.assertEqual(self.billed_periods(order), [JANUARY, FEBRUARY])
+
+    def test_period_that_was_reset_is_not_invoiced_beside_its_draft(self):
+        order = self.subscription()
+        self.bill()
+        invoice = self.invoices(order)
+        self.reset(invoice)
+        with mute_logger(BATCH_LOGGER):
+            self.bill()
+        self.assertEqual(self.invoices(order), invoice)
+        invoice.action_post()
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+
+    def test_period_whose_invoice_was_cancelled_is_billed_again(self):
+        order = self.subscription()
+        self.bill()
+        invoice = self.invoices(order)
+        self.reset(invoice)
+        invoice.button_cancel()
+        self.bill()
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+        self.assertEqual(self.invoices(order).mapped("state"), ["cancel", "posted"])
+
+    def credit(self, invoice, method):
+        wizards = invoice.env["account.move.reversal"].with_context(active_model="account.move", active_ids=invoice.ids)
+        wizard = wizards.create({"journal_id": invoice.journal_id.id})
+        move = invoice.browse(getattr(wizard, method)()["res_id"])
+        move.action_post()
+        self.flush_chatter()
+        return move
+
+    def test_period_that_was_credited_in_full_is_billed_again(self):
+        order = self.subscription()
+        self.bill()
+        self.credit(self.invoices(order), "refund_moves")
+        self.bill()
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+        self.assertEqual(self.invoices(order).mapped("move_type"), ["out_invoice", "out_refund", "out_invoice"])
+
+    def test_period_that_was_credited_in_full_is_billed_again_only_once(self):
+        order = self.subscription()
+        self.bill()
+        self.credit(self.invoices(order), "refund_moves")
+        self.bill()
+        self.bill("2027-02-01")
+        self.assertEqual(len(self.invoices(order)), 3)
+
+    def test_period_whose_invoice_was_replaced_is_not_billed_again(self):
+        order = self.subscription()
+        self.bill()
+        self.credit(self.invoices(order), "modify_moves")
+        self.bill()
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+        self.assertEqual(len(self.invoices(order)), 3)
+
+    def test_next_period_is_billed_as_usual_after_a_replacement(self):
+        order = self.subscription()
+        self.bill()
+        self.credit(self.invoices(order), "modify_moves")
+        self.bill("2027-02-28")
+        self.assertEqual(self.billed_periods(order), [JANUARY, FEBRUARY])
+
+    def test_closed_subscription_is_not_billed_again_for_what_is_credited(self):
+        order = self.churned_subscription(invoiced=True)
+        self.credit(self.invoices(order), "refund_moves")
+        self.bill("2027-03-15")
+        self.assertEqual(self.billed_periods(order), [])
+        self.assertEqual(order.subscription_state, "churned")
+
+    def test_down_payment_is_no_period_and_taken_off_the_first(self):
+        order = self.subscription()
+        wizards = self.env["sale.advance.payment.inv"].with_user(self.administrator)
+        wizard = wizards.with_context(active_model="sale.order", active_ids=order.ids).create(
+            {"advance_payment_method": "percentage", "amount": 50}
+        )
+        self.env["account.move"].browse(wizard.create_invoices()["res_id"]).action_post()
+        self.assertFalse(order.period_ids)
+        self.bill()
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+        self.assertEqual(self.invoices(order).mapped("amount_total"), [50, 50])
+        self.bill("2027-02-28")
+        self.assertEqual(self.invoices(order).mapped("amount_total"), [50, 50, 100])
