@@ -4,6 +4,7 @@ import cProfile
 import gc
 import io
 import json
+import os
 import pstats
 import re
 import resource
@@ -43,6 +44,7 @@ def run(env, way, meeting, bad=False, profile=False):
     told = io.StringIO()
     before = _forget_peak()
     _meet(Path(meeting["folder"]), meeting["number"])
+    database = _database_seconds(env)
     queries, cpu, began = sql_db.sql_counter, time.process_time(), time.time()
     with _profiled(told) if profile else nullcontext():
         bill()
@@ -52,6 +54,7 @@ def run(env, way, meeting, bad=False, profile=False):
         "cpu": time.process_time() - cpu,
         "queries": sql_db.sql_counter - queries,
         "kilobytes": _peak() - before,
+        "database": _database_seconds(env) - database,
         "profile": told.getvalue(),
     }
     print(MARKER + json.dumps(found), flush=True)
@@ -61,6 +64,21 @@ def _meet(folder, number):
     (folder / f"ready{number}").touch()
     while not (folder / "go").exists():
         time.sleep(0.001)
+
+
+def _database_seconds(env):
+    """How long the server's processes for this database have worked, as far as they run on this machine."""
+    env.cr.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state IS NOT NULL")
+    ticks = 0
+    for (pid,) in env.cr.fetchall():
+        process = Path("/proc") / str(pid)
+        # With a server elsewhere, the number may belong to any other program here.
+        with suppress(OSError):
+            if env.cr.dbname in (process / "cmdline").read_text():
+                fields = (process / "stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+    env.cr.rollback()
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _forget_peak():

@@ -25,7 +25,7 @@ def test_every_way_to_bill_is_measured(report):
     ]
     for row in report.rows:
         assert row.due == DUE
-        assert row.each > row.cpu / 2 > 0, row
+        assert row.each > 0 and row.cpu > 0, row
         assert row.queries > 1, row
 
 
@@ -35,22 +35,24 @@ def test_every_promise_is_compared_with_what_was_found(report):
 
 def test_report_is_a_table_and_a_line_for_each_promise(report):
     lines = str(report).splitlines()
-    numbers = r"  +12 +[\d.]+ +[\d.]+ +[\d.]+ +[\d.]+ MB +[\d.]+$"
-    for row, line in zip(report.rows, lines[1:], strict=False):
+    numbers = r"  +12" + 6 * r" +[\d.]+" + r" +[\d.]+ MB$"
+    for row, line in zip(report.rows, lines[2:], strict=False):
         assert re.match(re.escape(row.name) + numbers, line), line
     assert all(re.match(r"(ok|OVER) +12 due", line) for line in lines[-len(report.budgets) :]), lines
 
 
 def test_larger_sizes_are_compared_with_the_one_in_between():
     def row(name, due, each, megabytes):
-        return bench.Row(name, [bench.Took(due, each * due / 1000, 1, 9 * due, int(megabytes * 1024))])
+        return bench.Row(
+            name, [bench.Took(due, each * due / 1000, each * due / 1000, 0, 9 * due, int(megabytes * 1024))]
+        )
 
     names = ("floor: Odoo's create and post", "billing", "billing, one cannot be invoiced")
     names += ("billing, one process", "billing, two processes")
     rows = [*(row(name, 1000, 20, 5) for name in names), row("billing", 10_000, 30, 41)]
     budgets = list(bench._budgets(rows, 1000, 10_000))
     assert [str(budget) for budget in budgets[-2:]] == [
-        "OVER  10,000 due: time of an invoice, at 1,000 due = 1: 1.50 (≤ 1.1)",
+        "OVER  10,000 due: work for an invoice, at 1,000 due = 1: 1.50 (≤ 1.1)",
         "OVER  10,000 due: MB of memory per 1,000 more: 4.00 (≤ 2)",
     ]
     assert [budget.kept for budget in budgets] == [True, True, True, False, False, False]
