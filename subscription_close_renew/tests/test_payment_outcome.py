@@ -456,6 +456,26 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.notify(first, "declined")
         self.assertEqual(order.period_ids.attempt_count, 0)
 
+    def test_late_failure_of_what_was_paid_by_hand_declines_nothing(self):
+        order = self.subscription(card=self.card())
+        with self.provider("pending"):
+            self.bill()
+        self.register_payment(order.sudo().period_ids.invoice_ids)
+        self.notify(self.charges(order), "declined")
+        self.assertEqual((order.payment_failure, self.mails(order)), (False, []))
+        self.assertDates(order.period_ids, retry_date=False)
+
+    def test_late_failure_of_what_was_credited_declines_nothing(self):
+        order = self.subscription(card=self.card())
+        with self.provider("pending"):
+            self.bill()
+        invoice = self.invoices(order)
+        wizards = invoice.env["account.move.reversal"].with_context(active_model="account.move", active_ids=invoice.ids)
+        wizard = wizards.create({"journal_id": invoice.journal_id.id})
+        invoice.browse(wizard.refund_moves()["res_id"]).action_post()
+        self.notify(self.charges(order), "declined")
+        self.assertEqual((order.payment_failure, self.mails(order)), (False, []))
+
     def test_late_success_after_the_close_settles_its_invoice(self):
         order = self.frozen_subscription()
         order.subscription_close(self.reason.id)
