@@ -75,6 +75,16 @@ class SaleSubscriptionPeriod(models.Model):
         posted = self.invoice_ids.filtered(lambda invoice: invoice.state == "posted")
         return bool(posted) and set(posted.mapped("payment_state")) <= {"paid", "in_payment", "reversed"}
 
+    def _is_owed(self):
+        """Tell whether the payment of a period is still to be collected.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        if self.order_id.subscription_state not in RUNNING_STATES:
+            return False
+        return self.state == "draft" or (self.state == "invoiced" and bool(self._get_open_invoice()))
+
     def _get_open_invoice(self):
         """Return the invoice of a period that is still to be paid, be it a draft or posted.
 
@@ -171,9 +181,10 @@ class SaleSubscriptionPeriod(models.Model):
         """
         for period in self:
             order = period.order_id
-            if order.subscription_state not in RUNNING_STATES:
+            if not period._is_owed():
+                period.charge_state = False
+                order._lift_settled_exception()
                 period._drop_reserved()
-                period.charge_state = period.charge_state and "declined"
                 continue
             period._post_reserved()
             period.write(period._prepare_decline_values(message))
