@@ -39,7 +39,7 @@ MODES_AND_POINTS = (
     if THOROUGH
     else [
         ("drop", "booked"),
-        ("ok", "before-commit"),
+        ("timeout", "before-commit"),
         ("ok", "answered"),
         ("ok", "posted"),
         ("soft-decline", "answered"),
@@ -48,8 +48,8 @@ MODES_AND_POINTS = (
 )
 SUBSCRIPTIONS, KILLS, LONGEST = (200, 50, 1.6) if THOROUGH else (10, 4, 0.8)
 """How many are sold, how often a process is killed, and after how many seconds at the most."""
-# Two periods are due in February, a third in March, when what was declined before is tried again, too.
-FEBRUARY, MARCH = "2027-02-28 12:00", "2027-03-31 12:00"
+# Two periods are due in February. What was declined is tried again the day after. A third period is due in March.
+FEBRUARY, DAY_AFTER, MARCH = "2027-02-28 12:00", "2027-03-01 12:00", "2027-03-31 12:00"
 
 
 @pytest.fixture(scope="module")
@@ -133,14 +133,15 @@ def play_kill(new_stage, mode, point):
             assert stage.bill(FEBRUARY, {"KILL_AT": point}), f"nothing came to {point}"
             assert mode != "ok" or left_behind(stage) == LEFT_BEHIND[point], stage.told()
             check(stage)
-            stage.rest(FEBRUARY)
-            check(stage, rested=FEBRUARY)
-        stage.notify(FEBRUARY)
-        stage.rest(FEBRUARY)
-        check(stage, rested=FEBRUARY)
-        stage.send(FEBRUARY)
+            for day in (FEBRUARY, DAY_AFTER):
+                stage.rest(day)
+                check(stage, rested=day)
+        stage.notify(DAY_AFTER)
+        stage.rest(DAY_AFTER)
+        check(stage, rested=DAY_AFTER)
+        stage.send(DAY_AFTER)
         stage.mend(card)
-        stage.resolve(FEBRUARY)
+        stage.resolve(DAY_AFTER)
         stage.notify(MARCH)
         stage.rest(MARCH)
         check(stage, rested=MARCH)
