@@ -153,6 +153,8 @@ def billing(asked: str | None, repeat: int, peers: bool, profile: bool, strict: 
             f"{os.cpu_count()} processors, load {load:.1f} at the start and {os.getloadavg()[0]:.1f} at the end; "
             f"medians of {repeat} at {_reference(sizes):,} due."
         )
+        if load > (os.cpu_count() or 1):
+            say.line("Other programs were waiting for a processor: the speed of two processes says nothing this time.")
         say.line()
         say.line(str(report))
     return 1 if strict and not all(budget.kept for budget in report.budgets) else 0
