@@ -1,7 +1,7 @@
 import logging
 from collections import Counter
 
-from odoo import api, models
+from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
@@ -19,6 +19,29 @@ class StopRun(UserError):
 class SaleOrder(models.Model):
     _inherit = "sale.order"
 
+    set_aside_on = fields.Date(
+        copy=False,
+        readonly=True,
+        help="The last day on which a scheduled action failed on this order: it is not put among others on that day.",
+    )
+
+    @api.model
+    def _run_in_turn(self, *turns):
+        """Call :meth:`_run_for_due` several times, as long as there is time; what is left comes when Odoo calls again.
+
+        :param turns: for each call, a dict of its arguments
+        :return: the records that one of the methods was called on with success
+        :rtype: sale.order
+        """
+        done = self.browse()
+        for number, turn in enumerate(turns):
+            if number and not self.env["ir.cron"]._commit_progress():
+                left = sum(self.search_count(later["domain"]) for later in turns)
+                self.env["ir.cron"]._commit_progress(remaining=left)
+                break
+            done |= self._run_for_due(**turn)
+        return done
+
     @api.model
     def _run_for_due(self, domain, date_field, method_name, size=BATCH_SIZE, most=1):
         """Call a method on all subscriptions of a domain, in batches that each are committed.
@@ -35,28 +58,32 @@ class SaleOrder(models.Model):
         :rtype: sale.order
         """
         done, tries, left = Counter(), Counter(), set()
-        self.env["ir.cron"]._commit_progress(remaining=self.search_count(domain))
-        while batch := self._lock_next(domain & Domain("id", "not in", list(left)), date_field, size):
+
+        def waiting():
+            return domain & Domain("id", "not in", list(left))
+
+        progress = self.env["ir.cron"]._commit_progress
+        progress(remaining=self.search_count(domain))
+        in_time = True
+        while in_time and (batch := self._lock_next(waiting(), date_field, size)):
             tries.update(batch.ids)
             try:
                 failed = batch._call_alone(method_name) if size == 1 else batch._call_set_aside_failing(method_name)
                 done.update((batch - failed).ids)
                 left.update(failed.ids)
-                in_time = self.env["ir.cron"]._commit_progress(len(batch))
+                in_time = progress(len(batch))
             except StopRun as error:
                 self.env.cr.rollback()
                 batch._set_aside(error)
-                self.env["ir.cron"]._commit_progress()
-                in_time = False
+                progress(remaining=0)
+                break
             except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
                 # Somebody else works on these records at this moment: a new transaction sees how they left them.
                 self.env.cr.rollback()
-                in_time = True
             left.update(order_id for order_id in batch.ids if done[order_id] >= most or tries[order_id] >= most + 2)
-            if not in_time:
-                break
         else:
-            self.env["ir.cron"]._commit_progress(remaining=0)
+            # Out of time, Odoo calls the scheduled action again at once, as long as it says that something is left.
+            progress(remaining=0 if in_time else self.search_count(waiting()))
         return self.browse(done)
 
     @api.model
@@ -120,6 +147,7 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         _logger.warning("Subscription %s (id %s) is set aside", self.name, self.id, exc_info=error)
+        self.set_aside_on = fields.Date.today()
         self._ask_for_attention(
             self.env._("Subscription needs attention"),
             self.env._(

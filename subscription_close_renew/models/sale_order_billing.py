@@ -57,19 +57,35 @@ class SaleOrder(models.Model):
         :rtype: sale.order
         """
         self._settle_late_charges(domain)
-        due = domain & self._get_billing_domain()
-        by_card = Domain("payment_token_id", "!=", False) | Domain("period_ids", "any", [("state", "=", "draft")])
-        billed = self._run_for_due(due & ~by_card, "next_invoice_date", "_bill", most=MOST_PERIODS_PER_RUN)
-        # A provider that cannot be reached stops none but its own payment methods.
-        for method in self._get_payment_method_domains():
-            billed |= self._run_for_due(
-                due & by_card & method, "next_invoice_date", "_bill_and_charge", size=1, most=MOST_PERIODS_PER_RUN
-            )
-            billed |= self._run_for_due(
-                domain & self._get_retry_domain() & method, "next_invoice_date", "_retry_charges", size=1
-            )
+        billed = self._run_in_turn(*self._get_billing_turns(domain))
         self.env["account.move"]._trigger_subscription_mails()
         return billed
+
+    def _get_billing_turns(self, domain):
+        """Return what billing does one after the other, as for :meth:`_run_in_turn`.
+
+        :param Domain domain: which subscriptions
+        :rtype: list
+        """
+        due = domain & self._get_billing_domain()
+        by_card = Domain("payment_token_id", "!=", False) | Domain("period_ids", "any", [("state", "=", "draft")])
+        # What failed today would take its hundred with it once more: it comes later, alone.
+        today = fields.Date.today()
+        apart = Domain("id", "in", self.search(due & Domain("set_aside_on", ">=", today)).ids)
+        together = Domain("set_aside_on", "=", False) | Domain("set_aside_on", "<", today)
+        bill = {"date_field": "next_invoice_date", "most": MOST_PERIODS_PER_RUN}
+        turns = [
+            {**bill, "domain": due & ~by_card & together, "method_name": "_bill"},
+            {**bill, "domain": due & ~by_card & apart, "method_name": "_bill", "size": 1},
+        ]
+        # A provider that cannot be reached stops none but its own payment methods.
+        for method in self._get_payment_method_domains():
+            retries = domain & self._get_retry_domain() & method
+            turns += [
+                {**bill, "domain": due & by_card & method, "method_name": "_bill_and_charge", "size": 1},
+                {**bill, "domain": retries, "method_name": "_retry_charges", "size": 1, "most": 1},
+            ]
+        return turns
 
     def _get_billing_domain(self):
         """Return the domain of the subscriptions to invoice today. One that closes today is not: the close wins.

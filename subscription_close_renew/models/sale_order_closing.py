@@ -385,6 +385,16 @@ class SaleOrder(models.Model):
             Domain("subscription_state", "in", RUNNING_STATES),
             Domain("subscription_state", "=", "paused"),
         )
-        self._run_for_due(running & self._get_due_domain("end_date"), "end_date", "_close")
-        self._run_for_due(paused & self._get_due_domain("resume_date"), "resume_date", "_resume")
+        self._run_in_turn(
+            {
+                "domain": running & self._get_due_domain("end_date"),
+                "date_field": "end_date",
+                "method_name": "_close",
+            },
+            {
+                "domain": paused & self._get_due_domain("resume_date"),
+                "date_field": "resume_date",
+                "method_name": "_resume",
+            },
+        )
         self._close_unpaid()

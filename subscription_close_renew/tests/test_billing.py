@@ -4,6 +4,9 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 from odoo.tools import html2plaintext, mute_logger
 
+from odoo.addons.base.models import ir_cron
+
+from ..models import sale_order_batch
 from .common import SubscriptionCommon
 
 BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_batch"
@@ -462,3 +465,28 @@ class TestBillingCost(SubscriptionCommon):
             self.bill()
         # Halved until the bad one is alone: 32 + 16 + 16 + 8 + 8 …
         self.assertLessEqual(sum(made), 32 * 3.5)
+
+
+@tagged("post_install", "-at_install")
+class TestBillingInPieces(SubscriptionCommon):
+    """Odoo gives a scheduled action ten seconds, and calls it again as long as it says that something is left."""
+
+    def setUp(self):
+        super().setUp()
+        self.startPatcher(patch.object(ir_cron, "MIN_TIME_PER_JOB", 0))
+        self.startPatcher(patch.object(ir_cron, "MIN_RUNS_PER_JOB", 3))
+        self.startPatcher(patch.object(sale_order_batch.SaleOrder._run_for_due, "__defaults__", (1, 1)))
+
+    def test_what_there_was_no_time_for_comes_when_odoo_calls_again(self):
+        orders = self.env["sale.order"].concat(*(self.subscription() for _order in range(3)))
+        self.bill()
+        self.assertEqual([self.billed_periods(order) for order in orders], [[JANUARY]] * 3)
+
+    def test_what_odoo_calls_no_more_is_asked_for_again_at_once(self):
+        for _order in range(5):
+            self.subscription()
+        cron = self.env.ref("subscription_close_renew.ir_cron_subscription_billing")
+        before = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)])
+        self.bill()
+        self.assertEqual(len(self.env["account.move"].search([("company_id", "=", self.company.id)])), 3)
+        self.assertTrue(self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)]) - before)
