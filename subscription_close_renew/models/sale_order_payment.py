@@ -7,6 +7,8 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
 from odoo.tools import format_date
 
+from .sale_order import RUNNING_STATES
+
 
 class SaleOrder(models.Model):
     _inherit = "sale.order"
@@ -241,9 +243,8 @@ class SaleOrder(models.Model):
         # Whoever may resolve the exception records the payment: neither transactions nor invoices need be theirs.
         order = self.sudo()
         periods = order.period_ids.filtered(lambda period: period.charge_state == "unknown")
-        transactions = periods.invoice_ids.transaction_ids.filtered(
-            lambda transaction: transaction._is_outcome_unknown()
-        )
+        # Also that of a period that somebody has invoiced by hand meanwhile.
+        transactions = order.period_ids.transaction_ids.filtered(lambda transaction: transaction._is_outcome_unknown())
         order.message_post(
             body=self.env._(
                 "Payment Failure resolved: paid on %(date)s, reference %(reference)s.",
@@ -271,6 +272,8 @@ class SaleOrder(models.Model):
             for period in periods.filtered(lambda period: period.state == "invoiced"):
                 period.retry_date = order.company_id._get_subscription_today()
             periods.charge_state = False
+            if order.subscription_state not in RUNNING_STATES:
+                periods._drop_reserved()
 
     def _note_doubt(self, transaction):
         """Tell whoever is responsible that the outcome of a payment is unknown, and what to do.
