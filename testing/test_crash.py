@@ -46,7 +46,7 @@ MODES_AND_POINTS = (
         ("pending", "moved"),
     ]
 )
-SUBSCRIPTIONS, KILLS, LONGEST = (200, 50, 1.6) if THOROUGH else (10, 4, 0.8)
+SUBSCRIPTIONS, KILLS, LONGEST = (200, 50, 1.6) if THOROUGH else (6, 3, 0.8)
 """How many are sold, how often a process is killed, and after how many seconds at the most."""
 # Two periods are due in February. What was declined is tried again the day after. A third period is due in March.
 FEBRUARY, DAY_AFTER, MARCH = "2027-02-28 12:00", "2027-03-01 12:00", "2027-03-31 12:00"
