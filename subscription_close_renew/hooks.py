@@ -7,6 +7,8 @@ COMPUTED_COLUMNS = {
         "recurring_total": "numeric",
         "recurring_monthly": "numeric",
         "origin_order_id": "int4",
+        "term_periods": "int4",
+        "term_end_action": "varchar",
     },
     "sale_order_line": {"is_recurring": "bool"},
 }

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
@@ -128,11 +130,8 @@ class SaleOrder(models.Model):
         ordinary.recurring_total = 0
         ordinary.recurring_monthly = 0
         for order in subscriptions:
-            total = sum(line.price_subtotal for line in order.order_line if line.is_recurring)
-            monthly = order.plan_id._get_monthly_amount(total) if order._has_mrr() else 0
-            currency = order.currency_id or order.company_id.currency_id
-            order.recurring_total = total
-            order.recurring_monthly = currency.round(monthly)
+            order.recurring_total = sum(line.price_subtotal for line in order.order_line if line.is_recurring)
+            order.recurring_monthly = order._get_running_mrr() if order._has_mrr() else 0
 
     @api.model
     def default_get(self, fields_list):
@@ -309,19 +308,29 @@ class SaleOrder(models.Model):
             return False
         return "renewal" if self.subscription_id else "quotation"
 
+    def _get_running_mrr(self):
+        """Return what the subscription brings in a month when it runs, in its currency.
+
+        :rtype: float
+        """
+        self.ensure_one()
+        currency = self.currency_id or self.company_id.currency_id
+        return currency.round(self.plan_id._get_monthly_amount(self.recurring_total))
+
     def _has_mrr(self):
         """Tell whether the subscription brings, or as a quotation would bring, revenue."""
         self.ensure_one()
         return self.subscription_state in ("quotation", "renewal", "progress")
 
-    def _get_due_domain(self, date_field):
+    def _get_due_domain(self, date_field, days=0):
         """Return the domain of a date that has come, in the time zone of each order's company.
 
         :param str date_field: name of a date field
+        :param int days: also what comes in so many days
         :rtype: Domain
         """
         return Domain.OR(
-            Domain("company_id", "in", companies.ids) & Domain(date_field, "<=", today)
+            Domain("company_id", "in", companies.ids) & Domain(date_field, "<=", today + timedelta(days=days))
             for today, companies in self._get_company_days().items()
         )
 

@@ -251,7 +251,6 @@ class SaleOrder(models.Model):
         values = {
             "order": self.display_name,
             "date": self.next_invoice_date and format_date(self.env, self.next_invoice_date),
-            "end": self.end_date and format_date(self.env, self.end_date),
         }
         if self.state != "sale":
             return self.env._("%(order)s is not confirmed: it is invoiced from its start date on.", **values)
@@ -269,7 +268,7 @@ class SaleOrder(models.Model):
                 "%(order)s has no next invoice date, so it is not invoiced. Pause and resume it to get one.", **values
             )
         if self.end_date and (self.end_date <= today or self.end_date <= self.next_invoice_date):
-            return self.env._("%(order)s closes on %(end)s: nothing more is invoiced.", **values)
+            return self._get_end_status()
         if self.next_invoice_date <= today:
             return self.env._(
                 "%(order)s is due since %(date)s: the next run of the scheduled action invoices it.", **values
@@ -277,6 +276,18 @@ class SaleOrder(models.Model):
         if self.payment_token_id:
             return self.env._("%(order)s is next invoiced on %(date)s, and its payment method charged.", **values)
         return self.env._("%(order)s is next invoiced on %(date)s, and the invoice sent to the customer.", **values)
+
+    def _get_end_status(self):
+        """Return what becomes of a subscription on its end date, before which nothing more is invoiced, as a sentence.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        return self.env._(
+            "%(order)s closes on %(date)s: nothing more is invoiced.",
+            order=self.display_name,
+            date=format_date(self.env, self.end_date),
+        )
 
     @api.depends("next_invoice_date", "end_date", "recurring_total", "subscription_state")
     def _compute_upcoming_periods(self):

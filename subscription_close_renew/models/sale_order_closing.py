@@ -201,7 +201,7 @@ class SaleOrder(models.Model):
             return today
         if when == "period_end":
             period_end = max(self._get_billed_until() or self.next_invoice_date or today, today)
-            return min(period_end, self.end_date or period_end)
+            return min(period_end, self.end_date) if self._has_final_end() else period_end
         if when != "date":
             raise UserError(
                 self.env._(
@@ -222,7 +222,7 @@ class SaleOrder(models.Model):
                     order=self.display_name,
                 )
             )
-        if self.end_date and date > self.end_date:
+        if self._has_final_end() and date > self.end_date:
             raise UserError(
                 self.env._(
                     "%(order)s ends on %(date)s already. Choose an earlier date on which it closes.",
@@ -231,6 +231,14 @@ class SaleOrder(models.Model):
                 )
             )
         return date
+
+    def _has_final_end(self):
+        """Tell whether a subscription ends on its end date in any case.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return bool(self.end_date)
 
     def _plan_close(self, reason, end_date):
         """Write down that the subscriptions close, why and when; they run until then."""
@@ -381,20 +389,28 @@ class SaleOrder(models.Model):
 
         May run at any time and any number of times a day, before or after billing.
         """
-        running, paused = (
-            Domain("subscription_state", "in", RUNNING_STATES),
-            Domain("subscription_state", "=", "paused"),
-        )
-        self._run_in_turn(
+        self._run_in_turn(*self._get_expiration_turns())
+        self._close_unpaid()
+
+    @api.model
+    def _get_expiration_turns(self):
+        """Return what is carried out on its day, one after the other, as for :meth:`_run_in_turn`.
+
+        :rtype: list
+        """
+        return [
+            {"domain": self._get_closing_domain(), "date_field": "end_date", "method_name": "_close"},
             {
-                "domain": running & self._get_due_domain("end_date"),
-                "date_field": "end_date",
-                "method_name": "_close",
-            },
-            {
-                "domain": paused & self._get_due_domain("resume_date"),
+                "domain": Domain("subscription_state", "=", "paused") & self._get_due_domain("resume_date"),
                 "date_field": "resume_date",
                 "method_name": "_resume",
             },
-        )
-        self._close_unpaid()
+        ]
+
+    @api.model
+    def _get_closing_domain(self):
+        """Return the domain of the subscriptions that close today.
+
+        :rtype: Domain
+        """
+        return Domain("subscription_state", "in", RUNNING_STATES) & self._get_due_domain("end_date")

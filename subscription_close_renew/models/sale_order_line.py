@@ -16,6 +16,16 @@ class SaleOrderLine(models.Model):
         help="Invoiced every period. Other lines of a subscription are invoiced once.",
     )
 
+    renewed_line_id = fields.Many2one(
+        comodel_name="sale.order.line",
+        copy=False,
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+        help="The line of the renewed subscription that this line goes on with.",
+    )
+    renewed_price_unit = fields.Float(related="renewed_line_id.price_unit", string="Previous Price")
+
     @api.depends("product_id", "order_id.plan_id")
     def _compute_is_recurring(self):
         subscription_lines = self.filtered("order_id.plan_id")
@@ -36,7 +46,10 @@ class SaleOrderLine(models.Model):
 
     @api.depends("order_id.plan_id")
     def _compute_price_unit(self):
-        return super()._compute_price_unit()
+        return super(SaleOrderLine, self - self._get_lines_with_kept_price())._compute_price_unit()
+
+    def _compute_discount(self):
+        return super(SaleOrderLine, self - self._get_lines_with_kept_price())._compute_discount()
 
     @api.depends("order_id.subscription_state", "order_id.next_invoice_date", "order_id.payment_exception")
     def _compute_qty_to_invoice(self):
@@ -94,6 +107,41 @@ class SaleOrderLine(models.Model):
         if self.is_recurring:
             kwargs["subscription_plan"] = self.order_id.plan_id
         return kwargs
+
+    def _get_lines_with_kept_price(self):
+        """Return the lines of renewals whose price was agreed on already: another quantity does not change it.
+
+        :rtype: sale.order.line
+        """
+        if self.env.context.get("force_price_recomputation"):
+            return self.browse()
+        return self.filtered(
+            lambda line: (
+                line.renewed_line_id
+                and line.order_id.plan_id == line.renewed_line_id.order_id.plan_id
+                and line.product_id == line.renewed_line_id.product_id
+                and line.order_id.plan_id.renewal_pricing != "pricelist"
+            )
+        )
+
+    def _prepare_renewal_values(self):
+        """Return the values of the line that goes on with this one in a renewal.
+
+        :rtype: dict
+        """
+        self.ensure_one()
+        if self.display_type:
+            return self.copy_data()[0]
+        [values] = self.copy_data({"renewed_line_id": self.id})
+        increase = self.order_id.plan_id._get_renewal_increase()
+        if increase is None:
+            for name in ("price_unit", "technical_price_unit", "discount"):
+                values.pop(name, None)
+        elif increase:
+            # A price that nobody would write down is not asked for.
+            values["price_unit"] = self.currency_id.round(self.price_unit * (1 + increase / 100))
+            values["technical_price_unit"] = values["price_unit"]
+        return values
 
     def _get_quantity_left(self, date_start):
         """Return how much of this recurring line no invoice of a period has.

@@ -8,6 +8,11 @@ from ..tools import mrr, recurrence
 
 # Nobody's subscription closes by itself without a warning, and this many days (at most) to do something about it.
 WARNING_DAYS = 3
+TERM_END_ACTIONS = [
+    ("close", "Close"),
+    ("renew", "Renew by itself"),
+    ("continue", "Go on without end"),
+]
 PERIOD_FIELDS = {"billing_period_value", "billing_period_unit"}
 
 
@@ -67,6 +72,40 @@ class SaleSubscriptionPlan(models.Model):
         domain="[('model', '=', 'account.move')]",
         help="Sent to the customer with each invoice. Leave empty to send no mail.",
     )
+    renewal_pricing = fields.Selection(
+        selection=[
+            ("keep", "Keep prices"),
+            ("pricelist", "Follow the pricelist"),
+            ("increase", "Raise by a percentage"),
+        ],
+        required=True,
+        default="keep",
+        help="Prices of a renewal quotation: those of the subscription, those of today, or those of the subscription "
+        "and something on top.",
+    )
+    renewal_increase = fields.Float(
+        string="Raise Prices by",
+        digits=(16, 2),
+        help="Percentage by which a renewal quotation raises the prices of the subscription.",
+    )
+    term_periods = fields.Integer(
+        string="Term",
+        help="Billing periods after which a subscription ends, or is renewed. 0 means without end. Each quotation may "
+        "have another.",
+    )
+    term_end_action = fields.Selection(
+        selection=TERM_END_ACTIONS,
+        string="At the End",
+        required=True,
+        default="close",
+        help="What becomes of a subscription at the end of its term.",
+    )
+    renewal_notice_days = fields.Integer(
+        string="Renewal Notice",
+        default=14,
+        help="Days before the end of the term on which customers are told that their subscription is renewed by itself. "
+        "It is never renewed less than this after the notice.",
+    )
     pricing_ids = fields.One2many(
         comodel_name="product.pricelist.item",
         inverse_name="plan_id",
@@ -82,6 +121,19 @@ class SaleSubscriptionPlan(models.Model):
     _auto_close_days_not_negative = models.Constraint(
         "CHECK (auto_close_days >= 0)",
         "Automatic closing counts days: enter 0 for never, or a positive number.",
+    )
+
+    _term_periods_not_negative = models.Constraint(
+        "CHECK (term_periods >= 0)",
+        "A term counts billing periods: enter 0 for a subscription without end, or a positive number.",
+    )
+    _renewal_notice_days_not_negative = models.Constraint(
+        "CHECK (renewal_notice_days >= 0)",
+        "The renewal notice counts days before the end of the term: enter 0 or a positive number.",
+    )
+    _renewal_increase_possible = models.Constraint(
+        "CHECK (renewal_increase > -100)",
+        "A renewal cannot lower prices by 100 percent or more.",
     )
 
     def _compute_subscription_count(self):
@@ -180,6 +232,27 @@ class SaleSubscriptionPlan(models.Model):
         """
         self.ensure_one()
         return timedelta(days=min(WARNING_DAYS, self.auto_close_days))
+
+    def _has_same_periods(self, other):
+        """Tell whether another plan bills as often as this one.
+
+        :param other: `sale.subscription.plan`
+        :rtype: bool
+        """
+        self.ensure_one()
+        return all(self[name] == other[name] for name in PERIOD_FIELDS)
+
+    def _get_renewal_increase(self):
+        """Return the percentage by which a renewal raises prices; None if it has those of the pricelist instead.
+
+        One in the context, as ``renewal_increase``, comes before the plan's.
+
+        :rtype: float | None
+        """
+        self.ensure_one()
+        if increase := self.env.context.get("renewal_increase"):
+            return increase
+        return {"keep": 0.0, "increase": self.renewal_increase, "pricelist": None}[self.renewal_pricing]
 
     def _get_next_period_start(self, anchor, day):
         """Return the first day of the period after a day's; see :func:`~..tools.recurrence.next_start`."""

@@ -2,5 +2,6 @@ from . import (
     account_payment_register,
     sale_subscription_close_wizard,
     sale_subscription_pause_wizard,
+    sale_subscription_renew_wizard,
     sale_subscription_resolve_wizard,
 )

@@ -1,0 +1,82 @@
+import logging
+
+from odoo import api, models
+from odoo.tools import SQL
+
+from ..tools import mrr
+
+_logger = logging.getLogger(__name__)
+
+
+class SaleOrder(models.Model):
+    """The check that the ledger of MRR says what the orders say."""
+
+    _inherit = "sale.order"
+
+    @api.model
+    def _cron_subscription_mrr_check(self):
+        """Compare the ledger of MRR with the orders, and tell the salesperson of each order where they differ."""
+        for difference in self._get_mrr_differences():
+            order = self.browse(difference["order_id"])
+            _logger.warning("The MRR ledger of subscription %s (id %s) differs: %s", order.name, order.id, difference)
+            order._ask_for_attention(self.env._("MRR differs"), order._get_mrr_difference_message(difference))
+
+    def _get_mrr_difference_message(self, difference):
+        """Return what is wrong with the ledger of a subscription, as a sentence.
+
+        :param dict difference: as from :meth:`_get_mrr_differences`
+        :rtype: str
+        """
+        self.ensure_one()
+        currency = self.env["res.currency"].browse(difference["currency_id"])
+        return self.env._(
+            "%(order)s brings %(live)s a month, but its movements sum up to %(booked)s.",
+            order=self.name,
+            live=currency.format(difference["live"]),
+            booked=currency.format(difference["booked"]),
+        )
+
+    @api.model
+    def _get_mrr_differences(self):
+        """Recompute from their lines what all subscriptions bring, and compare it with the sums of their movements.
+
+        :return: for each difference: ``order_id``, ``currency_id``, ``live`` and ``booked`` (a month, in that currency)
+        :rtype: list
+        """
+        self.env.flush_all()
+        rows = self.env.execute_query_dict(
+            SQL(
+                """
+                WITH live AS (
+                    SELECT orders.id AS order_id, orders.currency_id, plans.billing_period_value,
+                           plans.billing_period_unit, SUM(lines.price_subtotal) AS total
+                      FROM sale_order orders
+                      JOIN sale_subscription_plan plans ON plans.id = orders.plan_id
+                      JOIN sale_order_line lines ON lines.order_id = orders.id AND lines.is_recurring
+                     WHERE orders.subscription_state = 'progress'
+                  GROUP BY orders.id, plans.id
+                ), booked AS (
+                    SELECT order_id, currency_id, SUM(amount) AS amount
+                      FROM sale_subscription_movement
+                  GROUP BY order_id, currency_id
+                )
+                SELECT order_id, currency_id, billing_period_value, billing_period_unit,
+                       COALESCE(total, 0)::float AS total, COALESCE(amount, 0)::float AS booked
+                  FROM live FULL JOIN booked USING (order_id, currency_id)
+              ORDER BY order_id
+                """
+            )
+        )
+        currencies = {
+            currency.id: currency for currency in self.env["res.currency"].browse({row["currency_id"] for row in rows})
+        }
+        differences = []
+        for row in rows:
+            currency = currencies[row["currency_id"]]
+            value, unit = row["billing_period_value"], row["billing_period_unit"]
+            live = currency.round(mrr.monthly_amount(row["total"], value, unit)) if unit else 0.0
+            if currency.compare_amounts(live, row["booked"]):
+                differences.append(
+                    {"live": live, **{name: row[name] for name in ("order_id", "currency_id", "booked")}}
+                )
+        return differences

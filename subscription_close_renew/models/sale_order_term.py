@@ -1,0 +1,242 @@
+from datetime import timedelta
+
+from dateutil.relativedelta import relativedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+from odoo.tools import format_date
+
+from .sale_order import RUNNING_STATES
+from .sale_subscription_plan import TERM_END_ACTIONS
+
+
+class SaleOrder(models.Model):
+    """Subscriptions for a time, and what becomes of them at its end: closed, renewed by themselves, or going on."""
+
+    _inherit = "sale.order"
+
+    term_periods = fields.Integer(
+        string="Term",
+        compute="_compute_term",
+        store=True,
+        readonly=False,
+        precompute=True,
+        help="Billing periods until the end date. 0 means without end, unless an end date is given.",
+    )
+    term_end_action = fields.Selection(
+        selection=TERM_END_ACTIONS,
+        string="At the End",
+        compute="_compute_term",
+        store=True,
+        readonly=False,
+        precompute=True,
+        tracking=True,
+        help="What becomes of the subscription on its end date.",
+    )
+    auto_renew_on = fields.Date(
+        string="Renews by Itself On",
+        copy=False,
+        readonly=True,
+        help="The customer was told that the subscription is renewed on this day, unless the quotation is declined.",
+    )
+
+    @api.depends("plan_id")
+    def _compute_term(self):
+        for order in self:
+            order.term_periods = order.plan_id.term_periods
+            order.term_end_action = order.plan_id.term_end_action
+
+    @api.constrains("term_periods")
+    def _check_term_periods(self):
+        for order in self:
+            if order.term_periods < 0:
+                raise UserError(
+                    self.env._(
+                        "The term of %(order)s counts billing periods: enter 0 for no end, or a positive number.",
+                        order=order.display_name,
+                    )
+                )
+
+    @api.model
+    def _cron_subscription_renewal(self):
+        """Tell customers whose term is about to end that it is renewed by itself, and renew it when its day has come.
+
+        May run at any time, any number of times. A day that was missed is made up for; nobody is renewed without notice.
+        """
+        self._run_in_turn(
+            {
+                "domain": self._get_renewal_notice_domain(),
+                "date_field": "end_date",
+                "method_name": "_announce_renewal",
+            },
+            {
+                "domain": self._get_automatic_renewal_domain(),
+                "date_field": "auto_renew_on",
+                "method_name": "_renew_by_itself",
+            },
+        )
+
+    def _get_plan_error_message(self):
+        return super()._get_plan_error_message() or self._get_term_error_message()
+
+    def _get_term_error_message(self):
+        """Return why a subscription cannot begin with the end date that it has, or False.
+
+        :rtype: str | bool
+        """
+        self.ensure_one()
+        if not (self.plan_id and self.end_date) or self.state == "sale":
+            return False
+        start_date = self._prepare_subscription_start_values()["start_date"]
+        if self.end_date > start_date:
+            return False
+        return self.env._(
+            "%(order)s would begin on %(start)s and end on %(end)s. Choose a later end date, or none.",
+            order=self.display_name,
+            start=format_date(self.env, start_date),
+            end=format_date(self.env, self.end_date),
+        )
+
+    def _prepare_subscription_start_values(self):
+        values = super()._prepare_subscription_start_values()
+        end_date = self.end_date or self._get_term_end(values["start_date"], values["anchor_date"])
+        return values | {"end_date": end_date}
+
+    def _get_term_end(self, start_date, anchor_date):
+        """Return the day on which the term of a subscription ends.
+
+        :param date start_date: first day of the subscription
+        :param date anchor_date: that its periods are counted from
+        :return: False if it has no end
+        :rtype: date | bool
+        """
+        self.ensure_one()
+        end_date = start_date
+        for _period in range(self.term_periods):
+            end_date = self.plan_id._get_next_period_start(anchor_date, end_date)
+        if self.term_periods:
+            return end_date
+        # A term that was agreed on as a date is renewed for as long as it was.
+        parent = self.subscription_id.sudo()
+        if parent.end_date and not parent.close_requested_on and parent.term_end_action != "continue":
+            return start_date + relativedelta(parent.end_date, parent.start_date)
+        return False
+
+    def _get_renewal_notice_domain(self):
+        """Return the domain of the subscriptions whose customers are told today that they are renewed by themselves.
+
+        :rtype: Domain
+        """
+        # How long before is the plan's, whoever may see the plan.
+        plans = self.env["sale.subscription.plan"].sudo().with_context(active_test=False)
+        soon = Domain.OR(
+            Domain("plan_id", "in", alike.ids) & self._get_due_domain("end_date", days)
+            for days, alike in plans._read_group([], ["renewal_notice_days"], ["id:recordset"])
+        )
+        return self._get_renewing_domain() & Domain("auto_renew_on", "=", False) & soon
+
+    def _get_automatic_renewal_domain(self):
+        """Return the domain of the subscriptions to renew today.
+
+        :rtype: Domain
+        """
+        return self._get_renewing_domain() & self._get_due_domain("auto_renew_on") & self._get_due_domain("end_date")
+
+    def _get_renewing_domain(self):
+        return (
+            Domain("subscription_state", "=", "progress")
+            & Domain("term_end_action", "=", "renew")
+            & Domain("close_requested_on", "=", False)
+            & Domain("payment_exception", "=", False)
+        )
+
+    def _announce_renewal(self):
+        """Make the quotations that renew subscriptions by themselves, and send them to the customers."""
+        if refusals := self._get_renew_refusals():
+            raise UserError(refusals)
+        found = self._get_open_renewals()
+        renewals = found | (self - found.subscription_id)._make_renewals()
+        for renewal in renewals:
+            order = renewal.subscription_id
+            today = order.company_id._get_subscription_today()
+            order.auto_renew_on = max(order.end_date, today + timedelta(days=order.plan_id.renewal_notice_days))
+            renewal._send_subscription_mail("subscription_close_renew.mail_template_renewal_notice")
+        renewals.filtered(lambda renewal: renewal.state == "draft").action_quotation_sent()
+
+    def _renew_by_itself(self):
+        """Confirm the renewals of subscriptions whose day has come."""
+        renewals = self._get_open_renewals()
+        lost = self - renewals.subscription_id
+        if lost:
+            raise UserError(
+                self.env._(
+                    "%(orders)s: the renewal quotation is gone. Renew the subscription by hand, or choose what becomes "
+                    "of it at its end.",
+                    orders=", ".join(lost.mapped("name")),
+                )
+            )
+        for company, orders in renewals.grouped("company_id").items():
+            orders.with_company(company).action_confirm()
+
+    def _action_cancel(self):
+        res = super()._action_cancel()
+        self._refuse_automatic_renewal()
+        return res
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_refuses_automatic_renewal(self):
+        self._refuse_automatic_renewal()
+
+    def _refuse_automatic_renewal(self):
+        """Let subscriptions end with their term whose renewal was announced, and declined."""
+        # Whoever may decline the renewal decides that of the subscription.
+        announced = self.subscription_id.sudo().filtered(
+            lambda order: order.auto_renew_on and order.subscription_state in RUNNING_STATES
+        )
+        if not announced:
+            return
+        announced._track_set_log_message(
+            self.env._("The renewal was declined: the subscription closes at the end of its term.")
+        )
+        announced.write({"auto_renew_on": False, "term_end_action": "close"})
+
+    @api.model
+    def _get_expiration_turns(self):
+        going_on = (
+            Domain("subscription_state", "in", RUNNING_STATES)
+            & Domain("close_requested_on", "=", False)
+            & Domain("term_end_action", "=", "continue")
+            & self._get_due_domain("end_date")
+        )
+        return [
+            *super()._get_expiration_turns(),
+            {"domain": going_on, "date_field": "end_date", "method_name": "_continue_without_end"},
+        ]
+
+    @api.model
+    def _get_closing_domain(self):
+        final = Domain("close_requested_on", "!=", False) | Domain("term_end_action", "not in", ("renew", "continue"))
+        return super()._get_closing_domain() & final
+
+    def _has_final_end(self):
+        return super()._has_final_end() and (self.is_closing or self.term_end_action not in ("renew", "continue"))
+
+    def _continue_without_end(self):
+        """Let subscriptions go on whose term is over."""
+        self._track_set_log_message(self.env._("The term is over: the subscription goes on without end."))
+        self.write({"end_date": False})
+
+    def _get_end_status(self):
+        if self._has_final_end():
+            return super()._get_end_status()
+        values = {
+            "order": self.display_name,
+            "date": format_date(self.env, max(filter(None, (self.end_date, self.auto_renew_on)))),
+        }
+        if self.term_end_action == "continue":
+            return self.env._(
+                "The term of %(order)s ends on %(date)s: it goes on without end, and is invoiced from then on.",
+                **values,
+            )
+        return self.env._("%(order)s is renewed by itself on %(date)s: its renewal is invoiced from then on.", **values)
