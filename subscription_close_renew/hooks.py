@@ -30,8 +30,9 @@ def uninstall_hook(env):
     """Leave ordinary orders and products behind, and no recurring price: without its plan it would be an ordinary one."""
     env["ir.cron"]._get_subscription_billing_crons().unlink()
     env["product.pricelist.item"].with_context(active_test=False).search([("plan_id", "!=", False)]).unlink()
-    # Plans and close reasons are deleted before the columns that refer to them.
+    # Plans and close reasons are deleted before what refers to them.
     env.invalidate_all()
+    env.cr.execute("DELETE FROM sale_subscription_movement")
     env.cr.execute("UPDATE sale_order SET plan_id = NULL, close_reason_id = NULL WHERE plan_id IS NOT NULL")
     # The demonstration company's orders are invoiced, and stay with their products as any other's.
     kept = [("module", "=", "subscription_close_renew"), ("model", "in", DEMO_MODELS)]

@@ -62,12 +62,11 @@ class SaleOrderCloseReason(models.Model):
                     reason=system[0].name,
                 )
             )
-        # Every order counts, also those that the user may not see.
-        used = (
-            self.env["sale.order"]
-            .sudo()
-            ._read_group([("close_reason_id", "in", self.ids)], ["close_reason_id"], ["__count"])
-        )
+        # Every order counts, also those that the user may not see; and what was closed once, and reopened since.
+        domain = [("close_reason_id", "in", self.ids)]
+        used = self.env["sale.order"].sudo()._read_group(domain, ["close_reason_id"], ["__count"]) or self.env[
+            "sale.subscription.movement"
+        ].sudo()._read_group(domain, ["close_reason_id"], ["order_id:count_distinct"])
         for reason, count in used:
             raise UserError(
                 self.env._(

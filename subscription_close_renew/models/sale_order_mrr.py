@@ -84,7 +84,10 @@ class SaleOrder(models.Model):
 
     @api.model
     def _record_planned_movements(self):
-        self._get_planned_orders().exists()._record_movements()
+        planned = self._get_planned_orders()
+        # What changes while this is written down is looked at once more.
+        self.env.cr.precommit.data.pop(PLANNED)
+        planned.exists()._record_movements()
 
     def _record_movements(self, event=None):
         """Write down by how much the MRR of these subscriptions differs from what the ledger has of them.

@@ -284,10 +284,10 @@ class SaleOrder(models.Model):
         return self.get_portal_url() if self.subscription_id else "/my"
 
     def _find_mail_template(self):
-        template = self.subscription_state == "renewal" and self.env.ref(
-            "subscription_close_renew.mail_template_renewal", raise_if_not_found=False
-        )
-        return template or super()._find_mail_template()
+        template = super()._find_mail_template()
+        if self.subscription_state != "renewal" or self.env.context.get("proforma"):
+            return template
+        return self.env.ref("subscription_close_renew.mail_template_renewal", raise_if_not_found=False) or template
 
     def _get_plan_error_message(self):
         return super()._get_plan_error_message() or self._get_renewal_error_message()

@@ -201,6 +201,12 @@ class SaleOrder(models.Model):
         )
         announced.write({"auto_renew_on": False, "term_end_action": "close"})
 
+    def _prepare_close_values(self, closed_on, reason):
+        return super()._prepare_close_values(closed_on, reason) | {"auto_renew_on": False}
+
+    def _prepare_cancel_values(self):
+        return super()._prepare_cancel_values() | {"auto_renew_on": False}
+
     @api.model
     def _get_expiration_turns(self):
         going_on = (

@@ -148,9 +148,12 @@ class SaleSubscriptionPlan(models.Model):
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_used(self):
-        # Every order counts, also those that the user may not see.
-        used = dict(self.env["sale.order"].sudo()._read_group([("plan_id", "in", self.ids)], ["plan_id"], ["__count"]))
-        for plan, count in used.items():
+        # Every order counts, also those that the user may not see; and one that had another plan once.
+        domain = [("plan_id", "in", self.ids)]
+        used = self.env["sale.order"].sudo()._read_group(domain, ["plan_id"], ["__count"]) or self.env[
+            "sale.subscription.movement"
+        ].sudo()._read_group(domain, ["plan_id"], ["order_id:count_distinct"])
+        for plan, count in used:
             raise UserError(
                 self.env._(
                     "The recurring plan %(plan)s is in use (orders: %(count)s) and cannot be deleted. Archive it "
