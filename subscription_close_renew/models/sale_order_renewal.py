@@ -54,6 +54,15 @@ class SaleOrder(models.Model):
         for order in self:
             order.history_count = counts.get(order.origin_order_id, 0)
 
+    def write(self, vals):
+        if "subscription_id" in vals:
+            self._check_renewed_change(vals["subscription_id"])
+        return super().write(vals)
+
+    def action_draft(self):
+        self._check_only_open_renewal()
+        return super().action_draft()
+
     def action_subscription_renew(self):
         """Open the renewal quotation of a subscription, made now or found; or the pop-up that renews several.
 
@@ -119,6 +128,37 @@ class SaleOrder(models.Model):
             "display_name": self.env._("Sales History of %(order)s", order=self.name),
             "domain": [("origin_order_id", "=", self.origin_order_id.id)],
         }
+
+    def _check_renewed_change(self, order_id):
+        """Refuse to let a confirmed order renew another than it does: both would run on."""
+        for order in self:
+            if order.state == "sale" and order.subscription_id.id != order_id:
+                raise UserError(
+                    self.env._(
+                        "%(order)s is confirmed, so the subscription that it renews cannot be changed. Renew that one "
+                        "with its button, and close this one.",
+                        order=order.display_name,
+                    )
+                )
+
+    def _check_only_open_renewal(self):
+        """Refuse to take a cancelled renewal quotation back while its subscription has another.
+
+        :raises UserError: naming the first such quotation, and the other one
+        """
+        for order in self.filtered(lambda order: order.state == "cancel" and order.subscription_id):
+            # Whoever may take the quotation back is told which one took its place.
+            others = order.subscription_id.sudo()._get_open_renewals() - order
+            if others:
+                raise UserError(
+                    self.env._(
+                        "%(subscription)s has an open renewal quotation already: %(renewal)s. Cancel that one before you "
+                        "take %(order)s back.",
+                        subscription=order.subscription_id.sudo().name,
+                        renewal=others[0].name,
+                        order=order.display_name,
+                    )
+                )
 
     def _lock_for_renewal(self):
         """Let nobody else renew these subscriptions until this transaction ends."""
@@ -337,7 +377,8 @@ class SaleOrder(models.Model):
         for order in self:
             date = order._get_next_unbilled_date()
             order.period_ids._drop_reserved()
-            lines = order.order_line.invoice_lines.filtered(lambda line: line.parent_state == "draft")
+            recurring = order.order_line.filtered("is_recurring")
+            lines = recurring.invoice_lines.filtered(lambda line: line.parent_state == "draft")
             later = [line.id for line in lines if (line.subscription_period_start or date) >= date]
             lines.browse(later).move_id.button_cancel()
             order._hand_over_unpaid()
