@@ -33,6 +33,7 @@ class SubscriptionCommon(TransactionCase):
     * ``recurring_product`` (100.0 a period), ``one_time_product`` (30.0)
     * ``reason`` (shown in the portal), ``hidden_reason``, ``archived_reason``
     * ``customer``: partner of ``portal_user``
+    * ``bank_journal``: receives what :meth:`register_payment` registers
     * ``salesperson`` and ``other_salesperson`` (own documents), ``sales_lead`` (all documents), ``administrator`` (of
       Sales), ``accountant`` (no rights in Sales)
     """
@@ -46,6 +47,7 @@ class SubscriptionCommon(TransactionCase):
         cls.env = api.Environment(cls.cr, cls.env.uid, {**cls.env.context, "allowed_company_ids": cls.company.ids})
         cls.company = cls.company.with_env(cls.env)
         cls._make_users()
+        cls._make_bank()
         cls._make_catalogue()
         # A run in the test's future would catch up the subscriptions of demo data.
         others = cls.env["sale.order"].search([("subscription_state", "=", "progress")])
@@ -60,6 +62,25 @@ class SubscriptionCommon(TransactionCase):
         cls.accountant = cls.make_user("accountant", "account.group_account_invoice")
         cls.portal_user = cls.make_user("customer", "base.group_portal")
         cls.customer = cls.portal_user.partner_id
+
+    @classmethod
+    def _make_bank(cls):
+        bank, cls.outstanding = cls.env["account.account"].create(
+            [
+                {"code": "101401", "name": "Bank", "account_type": "asset_cash"},
+                {"code": "101402", "name": "Outstanding Receipts", "account_type": "asset_current", "reconcile": True},
+            ]
+        )
+        cls.bank_journal = cls.env["account.journal"].create(
+            {
+                "name": "Bank",
+                "code": "BNK",
+                "type": "bank",
+                "company_id": cls.company.id,
+                "default_account_id": bank.id,
+            }
+        )
+        cls.bank_journal.inbound_payment_method_line_ids.payment_account_id = cls.outstanding
 
     @classmethod
     def _make_catalogue(cls):
@@ -217,6 +238,45 @@ class SubscriptionCommon(TransactionCase):
         invoice.button_draft()
         self.flush_chatter()
 
+    def register_payment(self, invoice):
+        """Register by hand that an invoice was paid, as the accountant does."""
+        wizards = self.env["account.payment.register"].with_user(self.accountant)
+        wizard = wizards.with_context(active_model="account.move", active_ids=invoice.ids).create({})
+        wizard._create_payments()
+        self.flush_chatter()
+
+    def paid_subscription(self, **values):
+        """Return a subscription whose first period was invoiced and paid, so that it can be renewed.
+
+        :param dict values: what :meth:`subscription` takes
+        :rtype: sale.order
+        """
+        order = self.subscription(**values)
+        self.register_payment(self.invoice(order))
+        return order
+
+    def renewal(self, order, user=None):
+        """Return the quotation that renews a subscription, as the button Renew makes or finds it.
+
+        :param order: a subscription that can be renewed
+        :param user: who presses the button (the user of the order, if not given)
+        :rtype: sale.order
+        """
+        order = order.with_user(user) if user else order
+        renewal = order.browse(order.subscription_renew())
+        self.flush_chatter()
+        return renewal
+
+    def renewed_by(self, order):
+        """Return the order that renewed a subscription just now; see :meth:`renewal`.
+
+        :rtype: sale.order
+        """
+        renewal = self.renewal(order)
+        renewal.action_confirm()
+        self.flush_chatter()
+        return renewal
+
     def paused_subscription(self, resume_date=None, **values):
         """Return a subscription that was paused at once; see :meth:`subscription`.
 
@@ -265,6 +325,14 @@ class SubscriptionCommon(TransactionCase):
         """
         with self.on(until):
             self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_billing")
+
+    def renew(self, until="2027-02-28"):
+        """Run the scheduled action that announces automatic renewals and carries them out, as the scheduler does.
+
+        :param str until: when it runs, as for :meth:`on`
+        """
+        with self.on(until):
+            self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_renewal")
 
     def run_scheduled_action(self, xml_id):
         """Run a scheduled action in the way of the scheduler: other cursor, commits, several passes.
@@ -345,6 +413,16 @@ class SubscriptionCommon(TransactionCase):
         """
         return order.sudo().invoice_ids.sorted("id").with_user(self.accountant)
 
+    def movements(self, orders):
+        """Return what the MRR ledger has of orders, in the order of writing.
+
+        :return: ``[(kind, "YYYY-MM-DD", amount), …]``
+        :rtype: list
+        """
+        self.flush_chatter()
+        movements = orders.sudo().movement_ids.sorted("id")
+        return [(movement.kind, str(movement.date), movement.amount) for movement in movements]
+
     def mails(self, record, partner=None):
         """Return the messages about a record that were mailed to somebody, each as often as it was.
 
@@ -395,3 +473,21 @@ class SubscriptionCommon(TransactionCase):
         :param dict dates: ``YYYY-MM-DD`` or False by field name
         """
         self.assertEqual({name: order[name] and fields.Date.to_string(order[name]) for name in dates}, dates)
+
+    def assertLedgerAgrees(self, orders):
+        """Check that the movements of each order sum up to what it brings, in each currency, to the cent (P9)."""
+        self.flush_chatter()
+        for order in orders.sudo():
+            sums = dict(
+                self.env["sale.subscription.movement"]._read_group(
+                    [("order_id", "=", order.id)], ["currency_id"], ["amount:sum"]
+                )
+            )
+            live = order.recurring_monthly if order.subscription_state == "progress" else 0
+            booked = {order.currency_id: 0, **sums}
+            for currency, amount in booked.items():
+                expected = live if currency == order.currency_id else 0
+                self.assertFalse(
+                    currency.compare_amounts(amount, expected),
+                    f"{order.name} brings {expected} {currency.name}, and the ledger has {amount}",
+                )

@@ -51,22 +51,6 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
         known = [*code.selection, (PROVIDER_CODE, "Test Provider")]
         cls.startClassPatcher(patch.multiple(code, selection=known, _selection=dict(known)))
         cls.startClassPatcher(patch.object(PaymentProvider, "_compute_feature_support_fields", cls._support_features))
-        bank, cls.outstanding = cls.env["account.account"].create(
-            [
-                {"code": "101401", "name": "Bank", "account_type": "asset_cash"},
-                {"code": "101402", "name": "Outstanding Receipts", "account_type": "asset_current", "reconcile": True},
-            ]
-        )
-        cls.bank_journal = cls.env["account.journal"].create(
-            {
-                "name": "Bank",
-                "code": "BNK",
-                "type": "bank",
-                "company_id": cls.company.id,
-                "default_account_id": bank.id,
-            }
-        )
-        cls.bank_journal.inbound_payment_method_line_ids.payment_account_id = cls.outstanding
         cls.payment_method = cls.env["payment.method"].create(
             {"name": "Card", "code": "subscription_card", "support_tokenization": True, "active": True}
         )
@@ -247,13 +231,6 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
                 **values,
             }
         )
-
-    def register_payment(self, invoice):
-        """Register by hand that an invoice was paid, as the accountant does."""
-        wizards = self.env["account.payment.register"].with_user(self.accountant)
-        wizard = wizards.with_context(active_model="account.move", active_ids=invoice.ids).create({})
-        wizard._create_payments()
-        self.flush_chatter()
 
     def charges(self, order):
         """Return the transactions of a subscription, in the order of their making.
