@@ -50,7 +50,8 @@ class SaleOrder(models.Model):
         }
 
     def _transition_subscription(self, event, values=None, message=None):
-        # A price changed just before is a movement of its own.
+        # A price changed just before is a movement of its own, also when what it comes to is not computed yet.
+        self._recompute_recordset(["recurring_monthly"])
         (self & self._get_planned_orders())._record_movements()
         if event == "close":
             self.filtered(lambda order: order.subscription_state == "paused")._record_lost_pause()
