@@ -1,7 +1,7 @@
 from datetime import date
 from unittest.mock import patch
 
-from odoo.exceptions import AccessError
+from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import mute_logger
@@ -473,7 +473,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
     def test_two_renewals_of_one_subscription_are_not_confirmed_at_once(self):
         order = self.paid_subscription()
         renewals = self.quotation(subscription_id=order.id) | self.quotation(subscription_id=order.id)
-        with self.assertRaises(Exception), mute_logger("odoo.sql_db"), self.cr.savepoint():
+        with self.assertRaises(UserError), mute_logger("odoo.sql_db"), self.cr.savepoint():
             renewals.action_confirm()
         self.assertEqual(set(renewals.mapped("state")), {"draft"})
         self.assertEqual(order.subscription_state, "progress")
