@@ -27,6 +27,8 @@
         "views/sale_order_billing_views.xml",
         "views/sale_order_renewal_views.xml",
         "views/sale_subscription_movement_views.xml",
+        "reports/sale_subscription_report_views.xml",
+        "views/sale_subscription_retention_views.xml",
         "views/sale_portal_templates.xml",
         "views/payment_token_views.xml",
         "views/res_config_settings_views.xml",
@@ -38,6 +40,9 @@
         "demo/payment_demo.xml",
     ],
     "assets": {
+        "web.assets_backend_lazy": [
+            "subscription_close_renew/static/src/retention/*",
+        ],
         "web.assets_tests": [
             "subscription_close_renew/static/tests/tours/*.js",
         ],

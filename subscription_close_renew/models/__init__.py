@@ -32,4 +32,5 @@ from . import (
     sale_subscription_period_charge,
     sale_subscription_period_unpaid,
     sale_subscription_plan,
+    sale_subscription_retention,
 )
