@@ -266,25 +266,33 @@ class SaleOrder(models.Model):
 
         :rtype: sale.order
         """
-        renewals = self.browse()
+        made = self.browse()
         for company, orders in self.grouped("company_id").items():
             dates = orders._get_next_unbilled_dates()
             vals_list = [order._prepare_renewal_values(dates[order.id]) for order in orders]
-            renewals += orders.with_company(company).create(vals_list)
-        # Only the links: whoever renews a subscription need not follow it.
+            renewals = orders.with_company(company).create(vals_list)
+            orders._link_renewals(renewals)
+            made += renewals
+        return made
+
+    def _link_renewals(self, renewals):
+        """Let the chatters of subscriptions and of their renewal quotations lead to each other.
+
+        :param renewals: `sale.order`, one for each subscription, in the same order
+        """
+        pairs = list(zip(self, renewals, strict=True))
         renewals._message_log_batch(
             {
                 renewal.id: self.env._("This renews the subscription %(link)s.", link=order._get_html_link())
-                for order, renewal in zip(self, renewals, strict=True)
+                for order, renewal in pairs
             }
         )
         self._message_log_batch(
             {
                 order.id: self.env._("Renewal quotation %(link)s was made.", link=renewal._get_html_link())
-                for order, renewal in zip(self, renewals, strict=True)
+                for order, renewal in pairs
             }
         )
-        return renewals
 
     def _prepare_renewal_values(self, start_date):
         """Return the values of the quotation that renews a subscription.
