@@ -96,8 +96,15 @@ class SaleOrder(models.Model):
             Domain("subscription_state", "=", "progress")
             & Domain("payment_exception", "=", False)
             & self._get_due_domain("next_invoice_date")
-            & (Domain("end_date", "=", False) | ~self._get_due_domain("end_date"))
+            & self._get_unended_domain()
         )
+
+    def _get_unended_domain(self):
+        """Return the domain of the subscriptions that have something to bill before their end.
+
+        :rtype: Domain
+        """
+        return Domain("end_date", "=", False) | ~self._get_due_domain("end_date")
 
     def _bill(self):
         """Invoice the next period of each of these subscriptions, and post the invoices."""
@@ -267,7 +274,7 @@ class SaleOrder(models.Model):
             return self.env._(
                 "%(order)s has no next invoice date, so it is not invoiced. Pause and resume it to get one.", **values
             )
-        if self.end_date and (self.end_date <= today or self.end_date <= self.next_invoice_date):
+        if self._is_billed_to_end(today):
             return self._get_end_status()
         if self.next_invoice_date <= today:
             return self.env._(
@@ -276,6 +283,15 @@ class SaleOrder(models.Model):
         if self.payment_token_id:
             return self.env._("%(order)s is next invoiced on %(date)s, and its payment method charged.", **values)
         return self.env._("%(order)s is next invoiced on %(date)s, and the invoice sent to the customer.", **values)
+
+    def _is_billed_to_end(self, today):
+        """Tell whether nothing more is invoiced before the end date.
+
+        :param date today: where the company is
+        :rtype: bool
+        """
+        self.ensure_one()
+        return bool(self.end_date) and (self.end_date <= today or self.end_date <= self.next_invoice_date)
 
     def _get_end_status(self):
         """Return what becomes of a subscription on its end date, before which nothing more is invoiced, as a sentence.

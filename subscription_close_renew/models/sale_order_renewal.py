@@ -166,13 +166,16 @@ class SaleOrder(models.Model):
         self.env.cr.execute(SQL("UPDATE sale_order SET write_date = write_date WHERE id IN %s", tuple(self.ids)))
 
     def _get_open_renewals(self):
-        """Return the quotations that would renew these subscriptions.
+        """Return the quotations that would renew these subscriptions, for each the latest.
 
         :rtype: sale.order
         """
         # Whoever may renew a subscription finds the quotation that a colleague has made.
-        renewals = self.sudo().search([("subscription_id", "in", self.ids), ("state", "in", ("draft", "sent"))])
-        return renewals.sudo(self.env.su)
+        renewals = self.sudo().search(
+            [("subscription_id", "in", self.ids), ("state", "in", ("draft", "sent"))], order="id desc"
+        )
+        latest = [found[0].id for found in renewals.grouped("subscription_id").values()]
+        return self.browse(latest)
 
     def _get_renew_refusals(self):
         """Return why these subscriptions cannot be renewed, a sentence a line; empty if all can.

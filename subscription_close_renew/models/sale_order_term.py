@@ -5,7 +5,7 @@ from dateutil.relativedelta import relativedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools import format_date
+from odoo.tools import SQL, format_date
 
 from .sale_order import RUNNING_STATES
 from .sale_subscription_plan import TERM_END_ACTIONS
@@ -112,15 +112,26 @@ class SaleOrder(models.Model):
         :rtype: date | bool
         """
         self.ensure_one()
-        end_date = start_date
-        for _period in range(self.term_periods):
-            end_date = self.plan_id._get_next_period_start(anchor_date, end_date)
+        end_date = self._get_next_term_end(start_date, anchor_date)
+        today = self.company_id._get_subscription_today()
+        # Renewed late, it is renewed for the time that it has gone on meanwhile, too.
+        while self.subscription_id and end_date and end_date <= today:
+            end_date = self._get_next_term_end(end_date, anchor_date)
+        return end_date
+
+    def _get_next_term_end(self, start_date, anchor_date):
+        """Return the day on which a term ends that begins on a day; see :meth:`_get_term_end`."""
+        self.ensure_one()
         if self.term_periods:
+            end_date = start_date
+            for _period in range(self.term_periods):
+                end_date = self.plan_id._get_next_period_start(anchor_date, end_date)
             return end_date
         # A term that was agreed on as a date is renewed for as long as it was.
         parent = self.subscription_id.sudo()
-        if parent.end_date and not parent.close_requested_on and parent.term_end_action != "continue":
-            return start_date + relativedelta(parent.end_date, parent.start_date)
+        agreed_end = parent.term_end_date if parent.close_requested_on else parent.end_date
+        if agreed_end and parent.term_end_action != "continue":
+            return start_date + relativedelta(agreed_end, parent.start_date)
         return False
 
     def _get_renewal_notice_domain(self):
@@ -146,8 +157,7 @@ class SaleOrder(models.Model):
     def _get_renewing_domain(self):
         return (
             Domain("subscription_state", "=", "progress")
-            & Domain("term_end_action", "=", "renew")
-            & Domain("close_requested_on", "=", False)
+            & self._get_awaiting_domain()
             & Domain("payment_exception", "=", False)
         )
 
@@ -232,6 +242,40 @@ class SaleOrder(models.Model):
         """Let subscriptions go on whose term is over."""
         self._track_set_log_message(self.env._("The term is over: the subscription goes on without end."))
         self.write({"end_date": False})
+
+    def _get_unended_domain(self):
+        return super()._get_unended_domain() | (self._get_awaiting_domain() & self._get_unbilled_domain())
+
+    def _get_awaiting_domain(self):
+        """Return the domain of the subscriptions that go on at the end of their term until they are renewed.
+
+        :rtype: Domain
+        """
+        return Domain("term_end_action", "=", "renew") & Domain("close_requested_on", "=", False)
+
+    @api.model
+    def _get_unbilled_domain(self):
+        """Return the domain of the subscriptions whose term is not billed to its end.
+
+        :rtype: Domain
+        """
+
+        def compare(orders, alias, query):
+            next_invoice_date, end_date = (
+                orders._field_to_sql(alias, name, query) for name in ("next_invoice_date", "end_date")
+            )
+            return SQL("%s < %s", next_invoice_date, end_date)
+
+        return Domain.custom(
+            to_sql=compare,
+            predicate=lambda order: bool(order.end_date) and order.next_invoice_date < order.end_date,
+        )
+
+    def _is_billed_to_end(self, today):
+        if self._has_final_end() or self.term_end_action != "renew":
+            return super()._is_billed_to_end(today)
+        # What was missed of a term is made up for: it is renewed after that.
+        return bool(self.end_date) and self.end_date <= self.next_invoice_date
 
     def _get_end_status(self):
         if self._has_final_end():
