@@ -33,6 +33,7 @@ from . import (
     test_retention,
     test_retention_tours,
     test_sale_order,
+    test_term,
     test_tours,
     test_unpaid,
 )

@@ -595,12 +595,12 @@ class TestLedger(MovementCommon):
         self.assertEqual(set(orders.mapped("subscription_state")), {"churned"})
 
     def test_change_of_fifty_prices_writes_the_ledger_at_once(self):
-        orders = self.subscriptions(50).with_context(tracking_disable=True)
+        orders = self.subscriptions(50)
         orders.order_line.price_unit = 130.0
         self.env.flush_all()
         with self.assertQueryCount(20, flush=False):
-            self.cr.precommit.run()
-            self.env.flush_all()
+            orders._record_planned_movements()
+            self.env["sale.subscription.movement"].flush_model()
         self.assertEqual(self.worth(orders), 6500.0)
 
     def subscriptions(self, count):
