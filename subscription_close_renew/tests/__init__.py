@@ -16,6 +16,7 @@ from . import (
     test_closing_undone,
     test_movement,
     test_mrr,
+    test_mrr_histories,
     test_pausing,
     test_payment,
     test_payment_exception,
