@@ -26,6 +26,7 @@
         "views/sale_order_closing_views.xml",
         "views/sale_order_billing_views.xml",
         "views/sale_order_renewal_views.xml",
+        "views/sale_order_timeline_views.xml",
         "views/sale_subscription_movement_views.xml",
         "reports/sale_subscription_report_views.xml",
         "views/sale_subscription_retention_views.xml",
@@ -40,6 +41,9 @@
         "demo/payment_demo.xml",
     ],
     "assets": {
+        "web.assets_backend": [
+            "subscription_close_renew/static/src/renew_progress/*",
+        ],
         "web.assets_backend_lazy": [
             "subscription_close_renew/static/src/retention/*",
         ],

@@ -26,6 +26,7 @@ from . import (
     sale_order_portal,
     sale_order_renewal,
     sale_order_term,
+    sale_order_timeline,
     sale_order_unpaid,
     sale_subscription_movement,
     sale_subscription_period,

@@ -46,7 +46,7 @@ class SaleOrder(models.Model):
         return action | {
             "display_name": self.env._("MRR Analysis of %(order)s", order=self.name),
             "domain": [("origin_order_id", "=", self.origin_order_id.id)],
-            "context": {},
+            "context": {"graph_groupbys": ["date:month", "kind"]},
         }
 
     def _transition_subscription(self, event, values=None, message=None):

@@ -268,7 +268,9 @@ class SaleOrder(models.Model):
 
         return Domain.custom(
             to_sql=compare,
-            predicate=lambda order: bool(order.end_date) and order.next_invoice_date < order.end_date,
+            predicate=lambda order: (
+                bool(order.end_date and order.next_invoice_date) and order.next_invoice_date < order.end_date
+            ),
         )
 
     def _is_billed_to_end(self, today):

@@ -28,6 +28,7 @@ from . import (
     test_portal_payment_tour,
     test_pricing,
     test_recurrence,
+    test_renew_progress_tours,
     test_renewal,
     test_report_access,
     test_report_subscriptions,
@@ -35,6 +36,7 @@ from . import (
     test_retention_tours,
     test_sale_order,
     test_term,
+    test_timeline,
     test_tours,
     test_unpaid,
 )

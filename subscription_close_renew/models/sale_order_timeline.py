@@ -1,0 +1,122 @@
+from collections import defaultdict
+from itertools import pairwise
+
+from odoo import api, fields, models
+
+ICONS = {
+    "new": "fa-play text-success",
+    "expansion": "fa-arrow-up text-success",
+    "contraction": "fa-arrow-down text-danger",
+    "pause": "fa-pause text-warning",
+    "resume": "fa-play text-success",
+    "renewal": "fa-refresh text-info",
+    "churn": "fa-stop text-danger",
+    "reactivation": "fa-undo text-success",
+    "currency": "fa-exchange text-muted",
+}
+
+
+class SaleOrder(models.Model):
+    """What happened to a subscription, with all the orders that it renewed and that renewed it."""
+
+    _inherit = "sale.order"
+
+    subscription_timeline = fields.Html(string="Timeline", compute="_compute_subscription_timeline", sanitize=False)
+
+    @api.depends("origin_order_id", "subscription_state", "recurring_monthly")
+    def _compute_subscription_timeline(self):
+        subscriptions = self.filtered("origin_order_id")
+        (self - subscriptions).subscription_timeline = False
+        movements = subscriptions._get_timeline_movements()
+        for order in subscriptions:
+            events = self._get_timeline_events(movements.get(order.origin_order_id, movements[False]))
+            order.subscription_timeline = events and self.env["ir.qweb"]._render(
+                "subscription_close_renew.timeline", {"order": order, "events": events}
+            )
+
+    def _get_timeline_movements(self):
+        """Return what the ledger has of the chains of these subscriptions, as far as the user may see it.
+
+        :return: `sale.subscription.movement`, in the order in which they happened, by first order
+        :rtype: dict
+        """
+        movements = self.env["sale.subscription.movement"]
+        # Others than salespeople and accountants may see orders, too.
+        if self and movements.has_access("read"):
+            movements = movements.search([("origin_order_id", "in", self.origin_order_id.ids)], order="id")
+        # Whoever may see the movements may see the names on them.
+        movements = movements.sudo()
+        return defaultdict(movements.browse, movements.grouped("origin_order_id"))
+
+    @api.model
+    def _get_timeline_events(self, movements):
+        """Return what happened to a subscription, the latest first.
+
+        :param movements: `sale.subscription.movement` of one chain, in the order in which they happened
+        :return: for each: ``date``, ``icon``, ``text``, ``order``, ``reason``, ``currency``, and what it brought a month
+            ``before`` and ``after``
+        :rtype: list
+        """
+        unseen = self._get_movements_behind_others(movements)
+        balances = defaultdict(float)
+        events = []
+        for movement in movements:
+            currency = movement.currency_id
+            before = balances[currency]
+            balances[currency] = after = currency.round(before + movement.amount)
+            if movement not in unseen:
+                events.append(
+                    {
+                        "date": movement.date,
+                        "icon": ICONS[movement.kind],
+                        "text": self._get_timeline_text(movement),
+                        "order": movement.order_id,
+                        "reason": movement.close_reason_id,
+                        "currency": currency,
+                        # The order that was renewed gave its MRR away in a row of its own.
+                        "before": after if movement.kind == "renewal" else before,
+                        "after": after,
+                    }
+                )
+        return events[::-1]
+
+    @api.model
+    def _get_movements_behind_others(self, movements):
+        """Return the movements that only make the sums of the ledger right: nobody saw them happen.
+
+        :param movements: as for :meth:`_get_timeline_events`
+        :rtype: sale.subscription.movement
+        """
+        unseen = movements.filtered(
+            lambda movement: (
+                (movement.kind == "renewal" and movement.amount < 0)
+                or (movement.kind == "currency" and movement.currency_id.compare_amounts(movement.amount, 0) <= 0)
+            )
+        )
+        for order_movements in movements.grouped("order_id").values():
+            for movement, following in pairwise(order_movements):
+                # Closed while it was paused.
+                if (movement.kind, following.kind) == ("resume", "churn") and movement.date == following.date:
+                    unseen |= movement
+        return unseen
+
+    @api.model
+    def _get_timeline_text(self, movement):
+        """Return what a movement of the ledger is to people.
+
+        :param movement: a `sale.subscription.movement`
+        :rtype: str
+        """
+        if movement.kind == "new" and movement.amount < 0:
+            return self.env._("Confirmation cancelled")
+        return {
+            "new": self.env._("Started"),
+            "expansion": self.env._("Price or quantity raised"),
+            "contraction": self.env._("Price or quantity lowered"),
+            "pause": self.env._("Paused"),
+            "resume": self.env._("Resumed"),
+            "renewal": self.env._("Renewed"),
+            "churn": self.env._("Closed"),
+            "reactivation": self.env._("Reopened"),
+            "currency": self.env._("Currency changed"),
+        }[movement.kind]
