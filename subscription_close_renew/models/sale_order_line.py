@@ -140,7 +140,9 @@ class SaleOrderLine(models.Model):
         elif increase:
             # A price that nobody would write down is not asked for.
             values["price_unit"] = self.currency_id.round(self.price_unit * (1 + increase / 100))
-            values["technical_price_unit"] = values["price_unit"]
+            # Where prices follow the pricelist, one that was raised on purpose counts as written by hand.
+            if self.order_id.plan_id.renewal_pricing != "pricelist":
+                values["technical_price_unit"] = values["price_unit"]
         return values
 
     def _get_quantity_left(self, date_start):
