@@ -130,7 +130,7 @@ class SaleOrder(models.Model):
         # A term that was agreed on as a date is renewed for as long as it was.
         parent = self.subscription_id.sudo()
         agreed_end = parent.term_end_date if parent.close_requested_on else parent.end_date
-        if agreed_end and parent.term_end_action != "continue":
+        if agreed_end and agreed_end > parent.start_date and parent.term_end_action != "continue":
             return start_date + relativedelta(agreed_end, parent.start_date)
         return False
 
