@@ -31,6 +31,7 @@ from . import (
     test_renew_progress_tours,
     test_renewal,
     test_renewal_pop_up,
+    test_renewal_tours,
     test_report_access,
     test_report_subscriptions,
     test_retention,

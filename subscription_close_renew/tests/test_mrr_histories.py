@@ -1,5 +1,6 @@
 """Whatever happens to subscriptions, in whatever order: the ledger of MRR agrees with the orders after each step."""
 
+import logging
 import os
 import random
 from collections import Counter, defaultdict
@@ -14,6 +15,8 @@ from odoo.tools import SQL, mute_logger
 
 from .test_closing_expiration import BATCH_LOGGER
 from .test_movement import MovementCommon
+
+_logger = logging.getLogger(__name__)
 
 HISTORIES = "SUBSCRIPTION_HISTORIES"
 """The environment variable that says which histories to play, as FIRST:LAST (which is left out)."""
@@ -35,6 +38,7 @@ class TestMrrHistories(MovementCommon):
         happened = Counter()
         for seed in range(first, last, TOGETHER):
             happened += self.play(seed, min(TOGETHER, last - seed))
+            _logger.info("Histories %s to %s of %s: %s events", first, seed + TOGETHER, last, sum(happened.values()))
         missing = {name for name in Histories.EVENTS if not happened[name]}
         self.assertFalse(missing, f"never happened in histories {first} to {last}: {happened}")
 

@@ -167,6 +167,14 @@ class TestTerm(TermCommon):
         order.subscription_close(self.reason.id, when="date", date="2027-03-10")
         self.assertDates(self.renewed_by(order), start_date="2027-02-28", end_date="2028-02-28")
 
+    def test_end_before_the_start_is_no_term_to_renew_for(self):
+        order = self.subscription(start="2027-04-15")
+        order.write({"end_date": "2027-03-01", "term_end_action": "renew"})
+        renewal = self.quotation(subscription_id=order.id, term_end_action="renew")
+        with self.on("2027-05-01"):
+            renewal.action_confirm()
+        self.assertDates(renewal, start_date="2027-04-15", end_date=False)
+
     def test_what_becomes_of_it_is_said_at_its_end(self):
         for action, words in (
             ("close", "closes on 02/28/2027"),
