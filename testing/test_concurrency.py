@@ -6,6 +6,8 @@ the other acts, the provider waits with its answer until that is over: no test d
 
 import contextlib
 import itertools
+import os
+import signal
 import threading
 from unittest.mock import patch
 
@@ -452,3 +454,193 @@ def test_three_notifications_at_once_are_paid_once(shop):
     shop.at_once(shop.post_process, shop.post_process, shop.bill)
     shop.settle()
     shop.check(order, charged=0)
+
+
+def pay(shop, *orders):
+    """Let the first period of each of these subscriptions be charged, so that they can be renewed."""
+    shop.bill()
+    with shop.env() as env:
+        assert set(env["sale.order"].browse(orders).period_ids.mapped("status")) == {"paid"}
+
+
+def as_a_request(shop, work):
+    """Let somebody do something as a request that Odoo repeats when somebody else was quicker."""
+    from odoo.service.model import retrying
+
+    with shop.env() as env:
+        return retrying(lambda: work(env["sale.order"]), env)
+
+
+def press_renew(shop, order):
+    """Press Renew; the id of the quotation."""
+    return as_a_request(shop, lambda orders: orders.browse(order).subscription_renew())
+
+
+def confirm(shop, quotation):
+    """Press Confirm; what went wrong, or None."""
+    return _error_of(lambda: as_a_request(shop, lambda orders: orders.browse(quotation).action_confirm()))
+
+
+def check_renewed(shop, order, renewal):
+    """Check that a subscription was renewed by one order, and that MRR went over once (P8, P9)."""
+    with shop.env() as env:
+        order, renewal = env["sale.order"].browse([order, renewal])
+        assert (order.subscription_state, renewal.subscription_state) == ("renewed", "progress")
+        assert order.renewal_ids.filtered(lambda other: other.state == "sale") == renewal
+        assert order.movement_ids.sorted("id").mapped("kind") == ["new", "renewal"]
+        assert renewal.movement_ids.mapped("kind") == ["renewal"]
+        assert order._get_mrr_differences() == []
+        assert renewal.start_date == order.period_ids.date_end
+
+
+def test_two_who_press_renew_make_one_quotation(shop):
+    for order in shop.sell(5):
+        pay(shop, order)
+        made = []
+        press = [lambda order=order: made.append(press_renew(shop, order))] * 2
+        shop.at_once(*press)
+        assert len(made) == 2
+        assert len(set(made)) == 1, made
+        with shop.env() as env:
+            assert env["sale.order"].browse(order).renewal_ids.ids == made[:1]
+
+
+def test_second_who_presses_renew_waits_for_the_first_and_finds_its_quotation(shop):
+    [order] = shop.sell()
+    pay(shop, order)
+    found = []
+    with shop.env() as env:
+        made = env["sale.order"].browse(order).subscription_renew()
+        env.flush_all()
+        second = Thread(lambda: found.append(press_renew(shop, order)))
+    second.finish()
+    assert found == [made]
+
+
+def test_two_who_confirm_the_same_renewal_confirm_it_once_and_one_is_told(shop):
+    for order in shop.sell(5):
+        pay(shop, order)
+        renewal = press_renew(shop, order)
+        told = []
+        press = [lambda renewal=renewal: told.append(confirm(shop, renewal))] * 2
+        shop.at_once(*press)
+        [error] = [error for error in told if error]
+        assert "not in a state requiring confirmation" in str(error)
+        check_renewed(shop, order, renewal)
+
+
+def test_two_who_confirm_two_renewals_renew_once_and_one_is_told_by_which(shop):
+    [order] = shop.sell()
+    pay(shop, order)
+    first = press_renew(shop, order)
+    with shop.env() as env:
+        subscription = env["sale.order"].browse(order)
+        start = subscription._get_next_unbilled_date()
+        second = env["sale.order"].create(subscription._prepare_renewal_values(start)).id
+    told = {}
+    press = [lambda number=number: told.update({number: confirm(shop, number)}) for number in (first, second)]
+    shop.at_once(*press)
+    [winner] = [number for number, error in told.items() if not error]
+    [error] = [error for error in told.values() if error]
+    # Cancelled by the first to come, or, tried again after that, refused.
+    assert "not in a state requiring confirmation" in str(error) or "was renewed by" in str(error)
+    check_renewed(shop, order, winner)
+
+
+def test_close_and_confirmation_at_once_leave_one_of_both(shop):
+    for order in shop.sell(5):
+        pay(shop, order)
+        renewal = press_renew(shop, order)
+        told = []
+
+        def close(order=order):
+            def work(orders):
+                reason = orders.env["sale.order.close.reason"].search([], limit=1)
+                orders.browse(order).subscription_close(reason.id)
+
+            as_a_request(shop, work)
+
+        shop.at_once(
+            lambda close=close: told.append(_error_of(close)),
+            lambda renewal=renewal: told.append(confirm(shop, renewal)),
+        )
+        with shop.env() as env:
+            chain = env["sale.order"].browse([order, renewal])
+            states = chain.mapped("subscription_state")
+            assert states in (["renewed", "progress"], ["churned", "renewal"]), states
+            assert len([error for error in told if error]) == 1, told
+            assert chain._get_mrr_differences() == []
+
+
+def test_billing_and_confirmation_at_once_bill_no_period_twice(shop):
+    from dateutil.relativedelta import relativedelta
+
+    for order in shop.sell(5, by_card=False):
+        shop.bill()
+        with shop.env() as env:
+            # A month ago, so that the second period is due.
+            subscription = env["sale.order"].browse(order)
+            back = relativedelta(months=1)
+            subscription.period_ids.write(
+                {name: subscription.period_ids[name] - back for name in ("date_start", "date_end")}
+            )
+            subscription._write_subscription({"anchor_date": subscription.anchor_date - back})
+            subscription.write({"start_date": subscription.start_date - back})
+            subscription._update_next_invoice_date()
+            start = subscription._get_next_unbilled_date()
+            renewal = env["sale.order"].create(subscription._prepare_renewal_values(start)).id
+        shop.at_once(shop.bill, lambda renewal=renewal: confirm(shop, renewal))
+        shop.bill()
+        with shop.env() as env:
+            chain = env["sale.order"].browse([order, renewal])
+            assert chain.mapped("subscription_state") == ["renewed", "progress"]
+            periods = chain.period_ids.filtered(lambda period: period.state == "invoiced").sorted("date_start")
+            assert len(periods) >= 2
+            for period, following in itertools.pairwise(periods):
+                assert following.date_start == period.date_end
+
+
+@pytest.mark.parametrize("point", ["_transition_subscription", "_take_over_mrr"])
+def test_process_killed_between_the_renewal_and_its_parent_leaves_neither(shop, point):
+    """The child is written, and the parent is not, when the process dies."""
+    [order] = shop.sell()
+    pay(shop, order)
+    renewal = press_renew(shop, order)
+    assert die_confirming(shop, renewal, point) == -signal.SIGKILL
+    with shop.env() as env:
+        chain = env["sale.order"].browse([order, renewal])
+        assert chain.mapped("subscription_state") == ["progress", "renewal"]
+        assert chain[1].state == "draft"
+        assert not chain[1].movement_ids
+        assert chain._get_mrr_differences() == []
+    assert confirm(shop, renewal) is None
+    check_renewed(shop, order, renewal)
+
+
+def die_confirming(shop, renewal, point):
+    """Let a process of its own confirm a renewal, and die before a method is called on what it renews.
+
+    :return: how it ended, as an exit code
+    """
+    import odoo.sql_db
+
+    # A process must not share the connections of another.
+    odoo.sql_db.close_all()
+    pid = os.fork()
+    if pid:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        with shop.env() as env:
+            orders = type(env["sale.order"])
+            method = getattr(orders, point)
+
+            def die(order, *arguments, **options):
+                env.flush_all()
+                if point != "_transition_subscription" or arguments[0] == "renew":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return method(order, *arguments, **options)
+
+            with patch.object(orders, point, die):
+                env["sale.order"].browse(renewal).action_confirm()
+    finally:
+        os._exit(1)
