@@ -217,7 +217,12 @@ def build(env, what, count, first):
     if first:
         _MAKERS[what](env, WARM_UP, WARM_UP_SIZE)
     _MAKERS[what](env, DUE, count)
-    # As a server that has been up for a while has it. It cannot be done inside a transaction.
+    vacuum(env)
+
+
+def vacuum(env):
+    """Leave the database as a server that has been up for a while has it."""
+    # It cannot be done inside a transaction.
     env.cr.commit()
     env.cr._cnx.autocommit = True
     env.cr.execute("VACUUM ANALYZE")

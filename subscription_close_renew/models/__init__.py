@@ -28,6 +28,7 @@ from . import (
     sale_order_term,
     sale_order_timeline,
     sale_order_unpaid,
+    sale_subscription_currency_mixin,
     sale_subscription_movement,
     sale_subscription_period,
     sale_subscription_period_charge,

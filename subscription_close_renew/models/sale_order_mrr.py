@@ -46,7 +46,8 @@ class SaleOrder(models.Model):
         return action | {
             "display_name": self.env._("MRR Analysis of %(order)s", order=self.name),
             "domain": [("origin_order_id", "=", self.origin_order_id.id)],
-            "context": {"graph_groupbys": ["date:month", "kind"]},
+            # Filled up, months in which nothing happened would be a kind of their own: None.
+            "context": {"graph_groupbys": ["date:month", "kind"], "fill_temporal": False},
         }
 
     def _transition_subscription(self, event, values=None, message=None):

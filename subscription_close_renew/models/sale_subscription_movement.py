@@ -23,9 +23,11 @@ _LEDGER = object()
 
 class SaleSubscriptionMovement(models.Model):
     _name = "sale.subscription.movement"
+    _inherit = ["sale.subscription.currency.mixin"]
     _description = "MRR Movement"
     _order = "date desc, id desc"
     _rec_name = "order_id"
+    _report_currency_field = "company_currency_id"
 
     order_id = fields.Many2one(
         comodel_name="sale.order",
@@ -81,6 +83,10 @@ class SaleSubscriptionMovement(models.Model):
     country_id = fields.Many2one(related="partner_id.country_id")
 
     _company_date_idx = models.Index("(company_id, date)")
+    # Retention asks of all customers when they started.
+    _start_idx = models.Index(
+        "(partner_id, date) INCLUDE (company_id, amount_company) WHERE kind IN ('new', 'renewal')"
+    )
 
     @api.model_create_multi
     def create(self, vals_list):

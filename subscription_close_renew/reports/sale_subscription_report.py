@@ -8,10 +8,12 @@ class SaleSubscriptionReport(models.Model):
     """What subscriptions bring, a row for each recurring line of a confirmed one."""
 
     _name = "sale.subscription.report"
+    _inherit = ["sale.subscription.currency.mixin"]
     _description = "Subscriptions Analysis"
     _auto = False
     _order = "start_date desc, id desc"
     _rec_name = "order_id"
+    _report_currency_field = "currency_id"
     _depends = {
         "product.product": ["product_tmpl_id"],
         "product.template": ["categ_id", "uom_id"],
@@ -91,6 +93,11 @@ class SaleSubscriptionReport(models.Model):
             "res_id": self.order_id.id,
             "views": [(self.env.ref("sale.view_order_form").id, "form")],
         }
+
+    @api.model
+    def _get_report_currency(self):
+        # The amounts of all companies are converted into it.
+        return self.env.company.currency_id
 
     @api.model
     def _get_report_query(self):
