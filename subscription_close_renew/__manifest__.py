@@ -31,6 +31,8 @@
         "reports/sale_subscription_report_views.xml",
         "views/sale_subscription_retention_views.xml",
         "views/sale_portal_templates.xml",
+        "views/portal_closing_templates.xml",
+        "views/portal_subscription_templates.xml",
         "views/payment_token_views.xml",
         "views/res_config_settings_views.xml",
         "views/subscription_menus.xml",

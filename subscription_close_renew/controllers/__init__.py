@@ -1,1 +1,1 @@
-from . import portal, retention
+from . import portal, portal_closing, portal_subscription, retention

@@ -50,32 +50,61 @@ class SubscriptionPortal(CustomerPortal):
         """
         if request.env.user._is_public():
             return None, self._redirect_to_login()
-        try:
-            order_sudo = self._document_check_access("sale.order", order_id, access_token=access_token)
-        except (AccessError, MissingError):
-            return None, self._render_refusal(
-                request.env._(
-                    "This order does not exist, or is not open to your account. Please log in with the account of the "
-                    "customer, or use the link in our latest email."
-                )
-            )
+        order_sudo = self._get_order_sudo(order_id, access_token)
+        if not order_sudo:
+            return None, self._render_no_access()
         refusal = order_sudo._get_payment_method_refusal(request.env.user)
         if refusal:
             return None, self._render_refusal(refusal, back_url=order_sudo.get_portal_url())
         return order_sudo, None
 
+    def _get_order_sudo(self, order_id, access_token):
+        """Return an order that whoever asks may see, because of their account or of the link that they have.
+
+        :param int order_id: a `sale.order` id, as anybody may type it in
+        :param str access_token: what opens the order for whoever has no rights on it
+        :return: the order in sudo mode, or an empty recordset
+        :rtype: sale.order
+        """
+        orders = request.env["sale.order"]
+        if not self._is_order_address(order_id, access_token):
+            return orders
+        try:
+            return self._document_check_access(orders._name, order_id, access_token=access_token)
+        except (AccessError, MissingError):
+            return orders
+
+    def _is_order_address(self, order_id, access_token):
+        """Tell whether an address may be that of an order: Odoo fails on numbers and tokens that cannot be.
+
+        :param int order_id: a `sale.order` id
+        :param str access_token: the access token of an order
+        :rtype: bool
+        """
+        return 0 < order_id < 2**31 and (access_token or "").isascii()
+
+    def _render_no_access(self):
+        """Return the page for an order that does not exist, or is not open to whoever asks: nobody learns which."""
+        return self._render_refusal(
+            request.env._(
+                "This order does not exist, or is not open to your account. Please log in with the account of the "
+                "customer, or use the link in our latest email."
+            )
+        )
+
     def _redirect_to_login(self):
         """Return the way to the login, and back here afterwards."""
         return request.redirect(f"/web/login?{urlencode({'redirect': request.httprequest.full_path})}")
 
-    def _render_refusal(self, message, back_url="/my"):
+    def _render_refusal(self, message, back_url="/my", status=403):
         """Return a page that says why something is refused.
 
         :param str message: why, for the customer
         :param str back_url: where to go from there
+        :param int status: the HTTP status
         """
         values = {"page_name": "subscription_refusal", "message": message, "back_url": back_url}
-        return request.render("subscription_close_renew.portal_refusal", values, status=403)
+        return request.render("subscription_close_renew.portal_refusal", values, status=status)
 
     def _render_payment_method(self, order_sudo, error=None, status=200):
         """Return the page on which the customer chooses the payment method of a subscription.

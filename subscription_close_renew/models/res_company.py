@@ -14,6 +14,9 @@ class ResCompany(models.Model):
         help="The recurring plan of a new subscription quotation.",
     )
 
+    # Stored, so that whoever asks for the date at the company reads no contact for it.
+    subscription_tz = fields.Selection(related="partner_id.tz", store=True)
+
     def _get_default_subscription_plan(self):
         """Return the plan of a new subscription quotation, or none.
 
@@ -30,7 +33,14 @@ class ResCompany(models.Model):
 
         :rtype: date
         """
-        self.ensure_one()
-        # A time zone is no secret, also from whom the contact is hidden.
-        zone = ZoneInfo(self.partner_id.sudo().tz or "UTC")
+        zone = ZoneInfo(self._get_subscription_zone())
         return fields.Datetime.now().replace(tzinfo=timezone.utc).astimezone(zone).date()
+
+    def _get_subscription_zone(self):
+        """Return the name of the time zone that the dates of subscriptions follow.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        # A time zone is no secret, also from whom the company is hidden.
+        return self.sudo().subscription_tz or "UTC"

@@ -2,6 +2,7 @@ from urllib.parse import urlsplit
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
+from odoo.tools import is_html_empty
 
 # Reasons that the addon itself gives; code finds them by these names.
 SYSTEM_REASONS = {
@@ -76,6 +77,22 @@ class SaleOrderCloseReason(models.Model):
                     count=count,
                 )
             )
+
+    @api.model
+    def _get_portal_fields(self):
+        """Return the names of the fields that the portal shows.
+
+        :rtype: list
+        """
+        return ["name", "retention_message", "retention_button_text", "retention_button_link"]
+
+    def _has_retention(self):
+        """Tell whether there is something to show to a customer who chooses this reason.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return bool(self.retention_button_link) or not is_html_empty(self.retention_message)
 
     @api.model
     def _get_system_reason(self, name):

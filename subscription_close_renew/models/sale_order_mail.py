@@ -8,7 +8,7 @@ _logger = logging.getLogger(__name__)
 class SaleOrder(models.Model):
     _inherit = "sale.order"
 
-    def _send_subscription_mail(self, template_xml_id, record=None):
+    def _send_subscription_mail(self, template_xml_id, record=None, partners=None):
         """Write to the customer of a subscription, and show it in the chatter.
 
         The mail is in the queue when this transaction is committed, and only then. What is wrong with it stops nothing
@@ -16,6 +16,7 @@ class SaleOrder(models.Model):
 
         :param str template_xml_id: external id of a `mail.template`
         :param record: what the template is about; without it, the subscription
+        :param partners: to whom; without them, to whoever gets the invoices
         """
         self.ensure_one()
         # Whoever makes something happen to a subscription lets its customer be told.
@@ -32,7 +33,7 @@ class SaleOrder(models.Model):
                     body=rendered["body_html"],
                     author_id=(self.user_id.partner_id or self.company_id.partner_id).id,
                     email_from=rendered.get("email_from") or None,
-                    partner_ids=(self.partner_invoice_id or self.partner_id).ids,
+                    partner_ids=(partners or self.partner_invoice_id or self.partner_id).ids,
                     message_type="comment",
                     subtype_xmlid="mail.mt_comment",
                     email_layout_xmlid="mail.mail_notification_layout",

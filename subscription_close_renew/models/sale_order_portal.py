@@ -1,11 +1,12 @@
 from odoo import api, models
 from odoo.exceptions import UserError
+from odoo.tools import format_date
 
-from .sale_order import RUNNING_STATES
+from .sale_order import ENDED_STATES, RUNNING_STATES
 
 
 class SaleOrder(models.Model):
-    """What customers see of the payments of their subscription in the portal, and change by themselves."""
+    """What customers see of their subscription in the portal, and how they change its payment method."""
 
     _inherit = "sale.order"
 
@@ -18,6 +19,114 @@ class SaleOrder(models.Model):
         self.ensure_one()
         customers = (self.partner_id | self.partner_invoice_id).commercial_partner_id
         return not user._is_public() and user.partner_id.commercial_partner_id in customers
+
+    def _is_portal_preview(self, user):
+        """Tell whether a user of the back office looks at what the customer sees: the buttons do nothing then.
+
+        :param user: `res.users`
+        :rtype: bool
+        """
+        self.ensure_one()
+        return user._is_internal() and not self._is_customer(user)
+
+    def _is_portal_subscription(self):
+        """Tell whether the order is one that the portal lists as a subscription: it was confirmed.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return self.state == "sale" and self.subscription_state in (*RUNNING_STATES, *ENDED_STATES)
+
+    def _prefetch_for_portal(self):
+        """Read the periods of a subscription at once: the page shows all of them, or none."""
+        self.ensure_one()
+        # Odoo would read their ids first, and then what they say.
+        periods = self.env["sale.subscription.period"].search_fetch([("order_id", "=", self.id)])
+        self._fields["period_ids"]._insert_cache(self, [periods._ids])
+
+    def _get_portal_status(self):
+        """Return how the portal labels a subscription, and the colour of the label (of Bootstrap).
+
+        :return: ``(label, colour)``
+        :rtype: tuple
+        """
+        self.ensure_one()
+        if self.is_closing:
+            return self.env._("Closes on %(date)s", date=format_date(self.env, self.end_date)), "warning"
+        return {
+            "progress": (self.env._("In Progress"), "success"),
+            "paused": (self.env._("Paused"), "info"),
+            "renewed": (self.env._("Renewed"), "primary"),
+            "churned": (self.env._("Closed"), "dark"),
+        }[self.subscription_state]
+
+    def _get_subscription_url(self, path="", query_string=""):
+        """Return the address of the portal page of a subscription, or of something below it.
+
+        Like Odoo's own links to an order, it works for whoever has it.
+
+        :param str path: what follows, such as ``/close``
+        :param str query_string: what is appended, beginning with ``&``
+        :rtype: str
+        """
+        self.ensure_one()
+        return f"/my/subscriptions/{self.id}{path}?access_token={self._portal_ensure_token()}{query_string}"
+
+    def _has_next_invoice(self):
+        """Tell whether a subscription will be invoiced once more, as far as anybody knows today.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        if self.subscription_state != "progress" or not self.next_invoice_date:
+            return False
+        return not self.end_date or self.next_invoice_date < self.end_date
+
+    def _get_next_invoice_amount(self):
+        """Return what the next invoice amounts to, with taxes, or False if a down payment is to be taken off it.
+
+        :rtype: float | bool
+        """
+        self.ensure_one()
+        if any(line.is_downpayment for line in self.order_line):
+            return False
+        start = self.next_invoice_date
+        share = self.plan_id._get_period_share(self.anchor_date, start, self._get_period_end(start))
+        total = self._get_recurring_amount() * float(share)
+        for line in self.order_line:
+            if not line.is_recurring and line.qty_to_invoice and line.product_uom_qty:
+                total += line.price_total * line.qty_to_invoice / line.product_uom_qty
+        return self.currency_id.round(total)
+
+    def _get_recurring_amount(self):
+        """Return what a whole period costs, with taxes.
+
+        :rtype: float
+        """
+        self.ensure_one()
+        return sum(line.price_total for line in self.order_line if line.is_recurring)
+
+    def _get_portal_summary(self):
+        """Return what a subscription is about, in a line: its recurring products.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        lines = self.order_line.filtered("is_recurring")
+        return ", ".join(line.name.partition("\n")[0] for line in lines)
+
+    def _get_portal_invoice_to_pay(self):
+        """Return the oldest invoice of a subscription that its customer can pay online at this moment.
+
+        :rtype: account.move
+        """
+        self.ensure_one()
+        if self.payment_exception:
+            return self.env["account.move"]
+        # The page shows the invoices of the order anyway: those of its periods are not read once more.
+        unpaid = self.invoice_ids.filtered(lambda invoice: invoice.state == "posted").sorted("invoice_date_due")
+        payable = (invoice for invoice in unpaid if invoice._has_to_be_paid() and not invoice._is_being_paid())
+        return next(payable, unpaid.browse())
 
     def _can_see_payment_method(self, user):
         """Tell whether a user may see which payment method is stored: a link to the order is not enough.
@@ -93,9 +202,10 @@ class SaleOrder(models.Model):
         :rtype: sale.subscription.period
         """
         self.ensure_one()
-        return self.period_ids.filtered(
-            lambda period: period.status == "declined" and period._get_open_invoice()
-        ).sorted("date_start")
+        declined = self.period_ids.filtered(lambda period: period.charge_state == "declined")
+        return declined.filtered(lambda period: period.status == "declined" and period._get_open_invoice()).sorted(
+            "date_start"
+        )
 
     def _get_portal_declined_periods(self):
         """Return the declined periods that the customer is asked to pay: none while a payment of it is under way.
@@ -106,6 +216,18 @@ class SaleOrder(models.Model):
         periods = self.browse().period_ids if self.payment_exception else self._get_declined_periods()
         return periods.filtered(lambda period: not period._get_open_invoice()._is_being_paid())
 
+    def _get_portal_payment_refusal(self):
+        """Return why the stored payment method cannot be charged any more, as far as its customer can tell, or False.
+
+        :rtype: str | bool
+        """
+        self.ensure_one()
+        token = self.payment_token_id
+        # Odoo archives the payment methods of a provider that is disabled: it need not be read.
+        if token and (not token.active or token.valid_until):
+            return token._get_charge_refusal(self)
+        return False
+
     def _is_payment_under_way(self):
         """Tell whether a payment of a subscription has begun whose outcome is not known yet.
 
@@ -114,9 +236,9 @@ class SaleOrder(models.Model):
         self.ensure_one()
         if self.payment_exception:
             return True
-        open_periods = self.period_ids.filtered(lambda period: period.status not in ("paid", "cancelled"))
-        return any(
-            period.charge_state in ("unknown", "pending")
-            or any(invoice._is_being_paid() for invoice in period.invoice_ids)
-            for period in open_periods
-        )
+        # What was charged and paid, as nearly all was, is told by this field alone: no invoice is read for it.
+        charges = self.period_ids.filtered(lambda period: period.charge_state in ("unknown", "pending"))
+        if any(period.status not in ("paid", "cancelled") for period in charges):
+            return True
+        unpaid = self.invoice_ids.filtered(lambda invoice: invoice.payment_state in ("not_paid", "partial"))
+        return any(invoice._is_being_paid() for invoice in unpaid)

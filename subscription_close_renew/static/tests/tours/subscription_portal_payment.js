@@ -5,11 +5,11 @@ registry.category("web_tour.tours").add("subscription_portal_payment", {
         {
             content: "A payment was declined, and can be made by hand",
             trigger:
-                '[name=subscription_payment_declined]:contains("was declined: Insufficient funds."):contains("Pay now")',
+                '[name=subscription_payment_declined]:contains("was declined: Insufficient funds."):contains("Pay Now")',
         },
         {
             content: "Change the payment method instead",
-            trigger: '[name=subscription_payment_declined] a:contains("Change payment method")',
+            trigger: '[name=subscription_payment_declined] a:contains("Change Payment Method")',
             run: "click",
             expectUnloadPage: true,
         },
