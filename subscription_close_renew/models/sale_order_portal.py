@@ -27,7 +27,7 @@ class SaleOrder(models.Model):
         :rtype: bool
         """
         self.ensure_one()
-        return user._is_internal() and not self._is_customer(user)
+        return user._is_internal() and user.partner_id not in self.partner_id | self.partner_invoice_id
 
     def _is_portal_subscription(self):
         """Tell whether the order is one that the portal lists as a subscription: it was confirmed.

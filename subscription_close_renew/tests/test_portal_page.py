@@ -157,6 +157,14 @@ class TestPortalPage(PortalCase):
             self.assertFalse(button.get("href"))
             self.assertEqual(button.get("aria-disabled"), "true")
 
+    def test_colleague_with_an_account_in_the_back_office_sees_a_preview(self):
+        self.salesperson.partner_id.parent_id = self.customer.parent_id
+        self.assertTrue(self.found(self.open(self.page_of(self.order), self.salesperson), "subscription_preview"))
+
+    def test_salesperson_who_buys_is_a_customer(self):
+        order = self.subscription(partner_id=self.salesperson.partner_id.id)
+        self.assertFalse(self.found(self.open(self.page_of(order), self.salesperson), "subscription_preview"))
+
     def test_button_preview_leads_there(self):
         url = self.order.action_preview_sale_order()["url"]
         self.assertTrue(self.found(self.open(url, self.salesperson), "subscription_preview"))

@@ -1,0 +1,164 @@
+import { registry } from "@web/core/registry";
+
+function openFromList() {
+    return [
+        {
+            content: "The portal home counts the subscriptions",
+            trigger: 'a[href="/my/subscriptions"]:contains("1"):contains("Subscriptions")',
+            run: "click",
+            expectUnloadPage: true,
+        },
+        {
+            content: "Open the subscription from the list",
+            trigger: 'tr[name=subscription_row]:contains("In Progress") a',
+            run: "click",
+            expectUnloadPage: true,
+        },
+        seeStatus("In Progress"),
+    ];
+}
+
+function seeStatus(label) {
+    return {
+        content: `The label says ${label}`,
+        trigger: `[name=subscription_sidebar_status]:contains("${label}")`,
+    };
+}
+
+function openPopUp() {
+    return [
+        {
+            content: "Close Subscription",
+            trigger: "a[name=subscription_close]",
+            run: "click",
+        },
+        {
+            content: "The pop-up has the same name",
+            trigger: '#subscription_close_modal.show .modal-title:contains("Close Subscription")',
+        },
+    ];
+}
+
+function choose(reason) {
+    return {
+        content: `Choose ${reason}`,
+        trigger: `form[action*="/close"]:visible label:contains("${reason}")`,
+        run: "click",
+    };
+}
+
+function submit() {
+    return {
+        content: "Submit",
+        trigger: 'button[name=subscription_close_submit]:visible:contains("Submit")',
+        run: "click",
+        expectUnloadPage: true,
+    };
+}
+
+registry.category("web_tour.tours").add("subscription_portal_close", {
+    steps: () => [
+        ...openFromList(),
+        ...openPopUp(),
+        {
+            content: "It says when the subscription ends",
+            trigger: '.modal.show [name=subscription_close_effect]:contains("ends today, at once")',
+        },
+        {
+            content: "Submit without a reason",
+            trigger: ".modal.show button[name=subscription_close_submit]",
+            run: "click",
+        },
+        {
+            content: "A reason is required",
+            trigger: ".modal.show form:invalid",
+        },
+        {
+            content: "No message is shown as long as none is chosen",
+            trigger: ".modal.show form:not(:has([name=subscription_retention]:visible))",
+        },
+        choose("Too far away"),
+        {
+            content: "The message of the reason is shown",
+            trigger:
+                '.modal.show [name=subscription_retention]:visible:contains("We have moved, too."):has(a[href="/contactus"])',
+        },
+        {
+            content: "And Submit with it",
+            trigger: ".modal.show button[name=subscription_close_submit]:visible:enabled",
+        },
+        choose("Moves abroad"),
+        {
+            content: "The message of the other reason is gone",
+            trigger: ".modal.show form:not(:has([name=subscription_retention]:visible))",
+        },
+        choose("Too far away"),
+        submit(),
+        seeStatus("Closed"),
+        {
+            content: "What was done is said",
+            trigger: '[name=subscription_closed]:contains("A receipt is on its way")',
+        },
+        {
+            content: "Nothing is left to close",
+            trigger: "#sidebar_content:not(:has([name=subscription_close]))",
+        },
+    ],
+});
+
+registry.category("web_tour.tours").add("subscription_portal_plan_close_and_keep", {
+    steps: () => [
+        ...openFromList(),
+        ...openPopUp(),
+        {
+            content: "It says when the subscription ends",
+            trigger: '.modal.show [name=subscription_close_effect]:contains("02/28/2027")',
+        },
+        choose("Moves abroad"),
+        submit(),
+        seeStatus("Closes on 02/28/2027"),
+        {
+            content: "Change one's mind",
+            trigger: 'button[name=subscription_keep]:contains("Keep Subscription")',
+            run: "click",
+            expectUnloadPage: true,
+        },
+        seeStatus("In Progress"),
+        {
+            content: "What was done is said",
+            trigger: '[name=subscription_kept]:contains("goes on")',
+        },
+    ],
+});
+
+registry.category("web_tour.tours").add("subscription_portal_close_on_plain_page", {
+    steps: () => [
+        choose("Too far away"),
+        {
+            content: "The message of the reason is shown",
+            trigger: '[name=subscription_retention]:visible:contains("We have moved, too.")',
+        },
+        submit(),
+        seeStatus("Closed"),
+    ],
+});
+
+registry.category("web_tour.tours").add("subscription_portal_preview", {
+    steps: () => [
+        seeStatus("In Progress"),
+        {
+            content: "It says that the buttons work for the customer only",
+            trigger: "[name=subscription_preview]:visible",
+        },
+        ...openPopUp(),
+        choose("Moves abroad"),
+        {
+            content: "Submit does nothing",
+            trigger: ".modal.show button[name=subscription_close_submit]:disabled",
+        },
+        {
+            content: "And says so",
+            trigger: ".modal.show [name=subscription_close_preview]",
+        },
+    ],
+});
