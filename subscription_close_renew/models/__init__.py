@@ -25,6 +25,7 @@ from . import (
     sale_order_period,
     sale_order_portal,
     sale_order_portal_closing,
+    sale_order_portal_renewal,
     sale_order_renewal,
     sale_order_term,
     sale_order_timeline,

@@ -29,6 +29,7 @@ from . import (
     test_portal_page,
     test_portal_payment,
     test_portal_payment_tour,
+    test_portal_renewal,
     test_portal_tours,
     test_pricing,
     test_recurrence,

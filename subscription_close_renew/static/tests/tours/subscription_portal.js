@@ -162,3 +162,36 @@ registry.category("web_tour.tours").add("subscription_portal_preview", {
         },
     ],
 });
+
+registry.category("web_tour.tours").add("subscription_portal_renew", {
+    steps: () => [
+        {
+            content: "Renew",
+            trigger: 'button[name=subscription_renew]:contains("Renew")',
+            run: "click",
+            expectUnloadPage: true,
+        },
+        {
+            content: "Accept the renewal quotation, and pay it",
+            trigger: '#sale_order_sidebar_button a:contains("Accept & Pay")',
+            run: "click",
+        },
+        {
+            content: "Choose the stored card",
+            trigger:
+                '#modalaccept.show input[name="o_payment_radio"][data-payment-option-type="token"]',
+            run: "check",
+        },
+        {
+            content: "Pay",
+            trigger: '#modalaccept.show button[name="o_payment_submit_button"]:enabled',
+            run: "click",
+            expectUnloadPage: true,
+        },
+        {
+            content: "The renewal is the subscription now",
+            trigger: '[name=subscription_sidebar_status]:contains("In Progress")',
+            timeout: 30000,
+        },
+    ],
+});
