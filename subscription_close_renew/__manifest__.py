@@ -33,6 +33,7 @@
         "views/sale_portal_templates.xml",
         "views/portal_closing_templates.xml",
         "views/portal_subscription_templates.xml",
+        "views/public_closing_templates.xml",
         "views/payment_token_views.xml",
         "views/res_config_settings_views.xml",
         "views/subscription_menus.xml",

@@ -1,1 +1,1 @@
-from . import portal, portal_closing, portal_renewal, portal_subscription, retention
+from . import portal, portal_closing, portal_renewal, portal_subscription, public_closing, retention

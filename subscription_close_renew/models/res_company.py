@@ -14,6 +14,11 @@ class ResCompany(models.Model):
         help="The recurring plan of a new subscription quotation.",
     )
 
+    subscription_public_closing = fields.Boolean(
+        string="Close Without Login",
+        help="A public page lets customers close their subscriptions without an account, confirmed by email. The law of "
+        "some countries requires it, such as that of Germany and of France.",
+    )
     # Stored, so that whoever asks for the date at the company reads no contact for it.
     subscription_tz = fields.Selection(related="partner_id.tz", store=True)
 

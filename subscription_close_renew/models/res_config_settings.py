@@ -1,5 +1,7 @@
 from odoo import api, fields, models
 
+from .sale_subscription_close_request import PUBLIC_CLOSING_PATH
+
 
 class ResConfigSettings(models.TransientModel):
     _inherit = "res.config.settings"
@@ -8,10 +10,23 @@ class ResConfigSettings(models.TransientModel):
         related="company_id.subscription_default_plan_id",
         readonly=False,
     )
+    subscription_public_closing = fields.Boolean(
+        related="company_id.subscription_public_closing",
+        readonly=False,
+    )
+    subscription_public_closing_url = fields.Char(
+        string="Link to the Public Page",
+        compute="_compute_subscription_public_closing_url",
+    )
     subscription_billing_workers = fields.Integer(
         string="Parallel Billing Workers",
         help="How many scheduled actions invoice and charge subscriptions at once.",
     )
+
+    @api.depends("company_id")
+    def _compute_subscription_public_closing_url(self):
+        for settings in self:
+            settings.subscription_public_closing_url = settings.company_id.get_base_url() + PUBLIC_CLOSING_PATH
 
     @api.model
     def get_values(self):

@@ -7,6 +7,7 @@ from odoo.tools import is_html_empty
 # Reasons that the addon itself gives; code finds them by these names.
 SYSTEM_REASONS = {
     "end_of_term": "subscription_close_renew.close_reason_end_of_term",
+    "public_page": "subscription_close_renew.close_reason_public_page",
     "unpaid": "subscription_close_renew.close_reason_unpaid",
 }
 

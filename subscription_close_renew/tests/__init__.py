@@ -32,6 +32,7 @@ from . import (
     test_portal_renewal,
     test_portal_tours,
     test_pricing,
+    test_public_closing,
     test_recurrence,
     test_renew_progress_tours,
     test_renewal,

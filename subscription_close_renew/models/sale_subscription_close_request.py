@@ -1,0 +1,175 @@
+import logging
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.fields import Domain
+from odoo.tools import email_normalize, hash_sign, verify_hash_signed
+from odoo.tools.misc import hmac
+
+from .sale_order import RUNNING_STATES
+
+_logger = logging.getLogger(__name__)
+
+PUBLIC_CLOSING_PATH = "/subscriptions/close"
+LINK_HOURS = 24
+LINKS_PER_HOUR = 3
+"""How many links to close one subscription are mailed in an hour, whoever asks."""
+REQUESTS_PER_HOUR = 10
+"""How often one address of the network may ask in an hour."""
+_SCOPE = "subscription_public_closing"
+
+# Where the law words the buttons, no translation may change them: {language: (link to the page, button that closes)}.
+LEGAL_LABELS = {
+    "de": ("Verträge hier kündigen", "jetzt kündigen"),  # § 312k BGB
+    "fr": ("Résilier votre contrat", "notification de la résiliation"),  # art. D. 215-1 Code de la consommation
+}
+
+
+class SaleSubscriptionCloseRequest(models.Model):
+    """Somebody without a login asks to close a subscription, and gets a link by email if it is theirs.
+
+    Whoever asks learns nothing: the request is only written down, and looked at by a scheduled action.
+    """
+
+    _name = "sale.subscription.close.request"
+    _description = "Request to Close a Subscription"
+    _order = "id"
+    _rec_name = "reference"
+
+    reference = fields.Char(help="The order, as it was typed in; emptied once it was looked for.")
+    email = fields.Char(help="The email address, as it was typed in; emptied once it was looked for.")
+    ip_digest = fields.Char(string="Network Address", index=True, help="A fingerprint of where the request came from.")
+    is_done = fields.Boolean(index=True, help="The subscription was looked for.")
+    order_id = fields.Many2one(
+        comodel_name="sale.order",
+        string="Subscription",
+        index="btree_not_null",
+        ondelete="cascade",
+        help="The subscription for which a link was sent.",
+    )
+
+    @api.model
+    def _get_legal_labels(self):
+        """Return how the link to the public page and the button that closes are called in the language of the user.
+
+        :return: ``(link, button)``
+        :rtype: tuple
+        """
+        language = (self.env.lang or "").partition("_")[0]
+        return LEGAL_LABELS.get(language) or (self.env._("Close your subscription here"), self.env._("Close now"))
+
+    @api.model
+    def _is_open(self):
+        """Tell whether any company has switched the public page on.
+
+        :rtype: bool
+        """
+        # Anybody may know whether there is such a page.
+        return bool(self.env["res.company"].sudo().search_count([("subscription_public_closing", "=", True)], limit=1))
+
+    @api.model
+    def _ask(self, reference, email, address):
+        """Write down that somebody asks for a link, unless too many requests came from there.
+
+        :param str reference: the order, as typed in
+        :param str email: the email address, as typed in
+        :param str address: where the request comes from in the network
+        :return: whether it was written down
+        :rtype: bool
+        """
+        # Anybody may ask. Fingerprints are made with a key of the database, and cannot be traced back without it.
+        requests = self.sudo()
+        digest = hmac(requests.env, _SCOPE, address or "")
+        if requests.search_count([("ip_digest", "=", digest), *self._get_last_hour_domain()]) >= REQUESTS_PER_HOUR:
+            return False
+        requests.create({"reference": reference[:64], "email": email[:254], "ip_digest": digest})
+        requests.env.ref("subscription_close_renew.ir_cron_subscription_close_request")._trigger()
+        return True
+
+    @api.model
+    def _cron_send_links(self):
+        """Send links to those whose requests are theirs to make, one request at a time."""
+        pending = self.search([("is_done", "=", False)])
+        for done, close_request in enumerate(pending, start=1):
+            try:
+                with self.env.cr.savepoint():
+                    close_request._send_link()
+            except Exception as error:
+                _logger.warning("The request %s to close a subscription failed", close_request.id, exc_info=error)
+            close_request.write({"is_done": True, "reference": False, "email": False})
+            self.env["ir.cron"]._commit_progress(1, remaining=len(pending) - done)
+
+    @api.autovacuum
+    def _gc_requests(self):
+        """Forget requests of the day before yesterday and earlier."""
+        self.search([("create_date", "<", fields.Datetime.now() - timedelta(days=1))]).unlink()
+
+    def _send_link(self):
+        """Mail the link that closes the subscription, if reference and email address go together."""
+        self.ensure_one()
+        order = self._find_order()
+        sent = [("order_id", "=", order.id), *self._get_last_hour_domain()]
+        if not order or self.search_count(sent) >= LINKS_PER_HOUR:
+            return
+        self.order_id = order
+        template = self.env.ref("subscription_close_renew.mail_template_public_closing", raise_if_not_found=False)
+        if template and template.active:
+            # The mail is no part of the chatter: nobody else is to open the link by mistake.
+            template.with_context(closing_url=order.get_base_url() + self._get_link(order)).send_mail(
+                order.id,
+                email_values={"email_to": email_normalize(self.email), "model": False, "res_id": False},
+                email_layout_xmlid="mail.mail_notification_layout",
+            )
+
+    def _find_order(self):
+        """Return the subscription that is meant, or the one that has renewed it; none if the email address is another.
+
+        :rtype: sale.order
+        """
+        self.ensure_one()
+        reference, email = (self.reference or "").strip(), email_normalize(self.email)
+        orders = self.env["sale.order"]
+        if not reference or not email:
+            return orders
+        found = orders.search(
+            Domain("name", "in", [reference, reference.upper()])
+            & Domain("state", "=", "sale")
+            & Domain("plan_id", "!=", False)
+            & Domain("company_id.subscription_public_closing", "=", True)
+        ).filtered(lambda order: email in (order.partner_id | order.partner_invoice_id).mapped("email_normalized"))
+        renewed_by = found.search(
+            [("origin_order_id", "in", found.origin_order_id.ids), ("subscription_state", "in", RUNNING_STATES)]
+        )
+        running = found.filtered(lambda order: order.subscription_state in RUNNING_STATES)
+        return (running or renewed_by or found)[:1]
+
+    @api.model
+    def _get_last_hour_domain(self):
+        return Domain("create_date", ">", fields.Datetime.now() - timedelta(hours=1))
+
+    @api.model
+    def _get_link(self, order):
+        """Return the address that closes a subscription for whoever has it, for a day.
+
+        :param order: `sale.order`
+        :rtype: str
+        """
+        # The key of the database signs it.
+        token = hash_sign(self.sudo().env, _SCOPE, order.id, expiration_hours=LINK_HOURS)
+        return f"{PUBLIC_CLOSING_PATH}/{token}"
+
+    @api.model
+    def _read_link(self, token):
+        """Return the subscription that a link closes, in sudo mode; none if it is not genuine, or too old.
+
+        :param str token: the last part of the link
+        :rtype: sale.order
+        """
+        # Whoever has the link has got it by the email address of the customer.
+        orders = self.env["sale.order"].sudo()
+        try:
+            order_id = verify_hash_signed(orders.env, _SCOPE, token)
+        except ValueError:
+            order_id = None
+        order = orders.browse(order_id).exists()
+        return order.filtered("company_id.subscription_public_closing")

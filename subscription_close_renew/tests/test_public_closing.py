@@ -1,0 +1,254 @@
+import re
+from unittest.mock import patch
+from urllib.parse import urlsplit
+
+from odoo.tools import mute_logger
+
+from ..models import sale_subscription_close_request as close_request
+from .portal_common import PortalCase
+
+PAGE = "/subscriptions/close"
+
+
+class TestPublicClosing(PortalCase):
+    """A subscription is closed without a login, confirmed by a link that only its email address gets."""
+
+    def setUp(self):
+        super().setUp()
+        self.env["res.company"].search([]).subscription_public_closing = False
+        self.company.subscription_public_closing = True
+        self.monthly.write({"user_closable": True, "user_closable_when": "now"})
+        self.requests = self.env["sale.subscription.close.request"]
+        self.requests.search([]).unlink()
+        self.order = self.subscription()
+        self.address = self.customer.email
+
+    def ask(self, reference=None, email=None, **kwargs):
+        reference = self.order.name if reference is None else reference
+        email = self.address if email is None else email
+        return self.post(PAGE, reference=reference, email=email, **kwargs)
+
+    def link_mails(self):
+        """Let the scheduled action look at what was asked for, and return the mails with a link, to whomever."""
+        self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_close_request")
+        return self.env["mail.mail"].search([("subject", "like", "confirm that you close")], order="id")
+
+    def link_in(self, mail):
+        [link] = re.findall(rf'href="([^"]*{PAGE}/[^"]*)"', mail.body_html)
+        return urlsplit(link).path
+
+    def asked_for_link(self):
+        self.ask()
+        return self.link_in(self.link_mails())
+
+    # The way
+
+    def test_customer_closes_without_a_login(self):
+        self.assertIn("a link is on its way", self.text(self.ask(), "public_closing_asked"))
+        [mail] = self.link_mails()
+        self.assertEqual((mail.email_to, mail.state), (self.address, "outgoing"))
+        self.assertIn(self.order.name, mail.body_html)
+        page = self.open(self.link_in(mail))
+        self.assertEqual(self.text(page, "public_closing_reference"), self.order.name)
+        self.assertIn("ends today, at once", self.text(page, "public_closing_effect"))
+        self.assertEqual(self.order.subscription_state, "progress")
+        done = self.post(self.link_in(mail))
+        self.assertIn("Received: 01/31/2027 12:00:00 PM (UTC)", self.text(done, "public_closing_done"))
+        self.assertEqual(self.order.subscription_state, "churned")
+        self.assertEqual(self.order.close_reason_id.name, "Closed without login")
+
+    def test_chatter_and_receipt_say_what_happened(self):
+        self.post(self.asked_for_link())
+        message = self.order.sudo().message_ids.filtered("tracking_value_ids").sorted("id")[-1]
+        self.assertEqual(message.author_id, self.customer)
+        self.assertIn("closed the subscription on the public page", message.body)
+        [receipt] = self.mails(self.order)
+        self.assertIn("as a receipt", receipt.body)
+
+    def test_whoever_is_logged_in_in_this_browser_is_not_the_author(self):
+        link = self.asked_for_link()
+        self.post(link, self.salesperson)
+        message = self.order.sudo().message_ids.filtered("tracking_value_ids").sorted("id")[-1]
+        self.assertEqual(message.author_id, self.customer)
+
+    def test_plan_that_is_not_closable_ends_with_the_paid_period(self):
+        self.monthly.user_closable = False
+        self.invoice(self.order)
+        self.post(self.asked_for_link())
+        self.assertEqual(self.order.subscription_state, "progress")
+        self.assertDates(self.order, end_date="2027-02-28")
+
+    def test_reference_of_what_was_renewed_closes_what_runs(self):
+        order = self.paid_subscription()
+        renewal = self.renewed_by(order)
+        self.ask(order.name)
+        self.post(self.link_in(self.link_mails()))
+        self.assertEqual((order.subscription_state, renewal.subscription_state), ("renewed", "churned"))
+
+    def test_small_letters_spaces_and_the_address_of_the_payer_do(self):
+        payer = self.env["res.partner"].create({"name": "Payer", "email": "Payer <PAYER@example.com>"})
+        self.order.partner_invoice_id = payer
+        self.ask(f" {self.order.name.lower()} ", " Payer@Example.com ")
+        self.assertEqual(self.link_mails().email_to, "payer@example.com")
+
+    # Nothing is learnt
+
+    def test_answer_is_the_same_whether_or_not_they_match(self):
+        def answer(reference, email):
+            page = self.ask(reference, email)
+            text = re.sub(r'csrf_token"[^>]*|csrf_token: "[^"]*"|odoo\.__session_info__[^;]*;', "", page.text)
+            return page.status_code, text.replace(email, "EMAIL")
+
+        answers = {
+            answer(reference, email)
+            for reference in (self.order.name, "S99999", "%")
+            for email in (self.address, "somebody@example.com")
+        }
+        self.assertEqual(len(answers), 1)
+        self.assertEqual(self.link_mails().mapped("email_to"), [self.address])
+
+    def test_nothing_is_looked_for_before_the_answer(self):
+        with patch.object(type(self.requests), "_find_order") as find_order:
+            self.ask()
+        find_order.assert_not_called()
+
+    def test_only_what_matches_gets_a_link(self):
+        quotation = self.quotation()
+        ordinary = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
+        ordinary.action_confirm()
+        for reference, email in (
+            (self.order.name, "somebody@example.com"),
+            (self.order.name, self.stranger.email),
+            ("S%", self.address),
+            (quotation.name, self.address),
+            (ordinary.name, self.address),
+        ):
+            self.ask(reference, email)
+        self.assertFalse(self.link_mails())
+
+    def test_request_is_forgotten(self):
+        self.ask()
+        self.link_mails()
+        done = self.requests.search([])
+        self.assertEqual((done.email, done.reference, done.is_done), (False, False, True))
+        with self.on("2027-02-02"):
+            self.requests._gc_requests()
+        self.assertFalse(done.exists())
+
+    # Limits
+
+    def test_requests_from_one_place_are_limited(self):
+        for _number in range(close_request.REQUESTS_PER_HOUR):
+            self.assertEqual(self.ask("S99999").status_code, 200)
+        answer = self.ask()
+        self.assertEqual(answer.status_code, 429)
+        self.assertIn("Too many requests", self.text(answer, "public_closing_error"))
+        self.assertFalse(self.link_mails())
+        with self.on("2027-01-31 13:01"):
+            self.assertEqual(self.ask().status_code, 200)
+
+    def test_links_for_one_subscription_are_limited_and_the_answer_is_the_same(self):
+        for _number in range(close_request.LINKS_PER_HOUR + 2):
+            self.assertEqual(self.ask().status_code, 200)
+        self.assertEqual(len(self.link_mails()), close_request.LINKS_PER_HOUR)
+
+    # The link
+
+    def test_opening_the_link_closes_nothing(self):
+        link = self.asked_for_link()
+        self.open(link)
+        self.assertEqual(self.order.subscription_state, "progress")
+
+    def test_link_is_valid_for_a_day(self):
+        link = self.asked_for_link()
+        with self.on("2027-02-01 11:59"):
+            self.assertEqual(self.open(link).status_code, 200)
+        with self.on("2027-02-01 12:01"):
+            self.assertEqual(self.open(link).status_code, 403)
+            self.assertEqual(self.post(link).status_code, 403)
+        self.assertEqual(self.order.subscription_state, "progress")
+
+    def test_made_up_link_closes_nothing(self):
+        link = self.asked_for_link()
+        other = self.subscription()
+        for token in (
+            "x",
+            "AQ",
+            "é",
+            link[-10:],
+            f"{link.rpartition('/')[2]}x",
+            self.order.sudo()._portal_ensure_token(),
+        ):
+            for answer in (self.open(f"{PAGE}/{token}"), self.post(f"{PAGE}/{token}")):
+                self.assertIn(answer.status_code, (200, 403))
+                self.assertNotIn(other.name, answer.text)
+        self.assertEqual({self.order.subscription_state, other.subscription_state}, {"progress"})
+
+    def test_link_of_another_purpose_closes_nothing(self):
+        token = close_request.hash_sign(self.env(su=True), "other", self.order.id, expiration_hours=1)
+        self.assertEqual(self.post(f"{PAGE}/{token}").status_code, 403)
+        self.assertEqual(self.order.subscription_state, "progress")
+
+    @mute_logger("odoo.http")
+    def test_forms_need_a_csrf_token(self):
+        link = self.asked_for_link()
+        self.assertEqual(self.post(link, csrf=False).status_code, 400)
+        self.assertEqual(self.ask(csrf=False).status_code, 400)
+        self.assertEqual(self.order.subscription_state, "progress")
+
+    def test_closed_already_is_told(self):
+        link = self.asked_for_link()
+        self.post(link)
+        again = self.post(link)
+        self.assertEqual(again.status_code, 409)
+        self.assertIn("is closed already", self.text(again, "public_closing_error"))
+        self.assertEqual(len(self.mails(self.order)), 1)
+
+    def test_unusable_input_is_refused(self):
+        for reference, email in (("", self.address), (self.order.name, ""), (self.order.name, "nobody"), ("\0", "\0")):
+            answer = self.ask(reference, email)
+            self.assertEqual(answer.status_code, 400)
+            self.assertIn("Please enter both", self.text(answer, "public_closing_error"))
+        self.assertFalse(self.requests.search([]))
+
+    # The setting
+
+    @mute_logger("odoo.http")
+    def test_page_is_off_by_default(self):
+        self.assertFalse(self.make_company("Another").subscription_public_closing)
+        link = self.asked_for_link()
+        self.company.subscription_public_closing = False
+        for answer in (self.open(PAGE), self.ask(), self.open(link), self.post(link)):
+            self.assertEqual(answer.status_code, 404)
+        self.assertEqual(self.order.subscription_state, "progress")
+
+    def test_company_that_has_it_off_is_left_out(self):
+        link = self.asked_for_link()
+        self.company.subscription_public_closing = False
+        self.make_company("Another").subscription_public_closing = True
+        self.ask()
+        self.assertEqual(len(self.link_mails()), 1)
+        self.assertEqual(self.post(link).status_code, 403)
+        self.assertEqual(self.order.subscription_state, "progress")
+
+    def test_settings_show_the_link(self):
+        settings = self.env["res.config.settings"].create({})
+        self.assertTrue(settings.subscription_public_closing)
+        self.assertTrue(settings.subscription_public_closing_url.endswith(PAGE))
+
+    def test_buttons_are_worded_as_the_law_wants(self):
+        for lang, labels in (
+            ("de_DE", ("Verträge hier kündigen", "jetzt kündigen")),
+            ("de_CH", ("Verträge hier kündigen", "jetzt kündigen")),
+            ("fr_FR", ("Résilier votre contrat", "notification de la résiliation")),
+            ("en_US", ("Close your subscription here", "Close now")),
+        ):
+            self.env["res.lang"]._activate_lang(lang)
+            self.assertEqual(self.requests.with_context(lang=lang)._get_legal_labels(), labels)
+
+    def test_page_speaks_the_language_of_the_law(self):
+        self.env["res.lang"]._activate_lang("de_DE")
+        link = self.asked_for_link()
+        self.log_in(None)
+        page = self.url_open(link, cookies={"frontend_lang": "de_DE"})
+        self.assertEqual(self.text(page, "public_closing_close"), "jetzt kündigen")
