@@ -497,7 +497,7 @@ def test_two_who_press_renew_make_one_quotation(shop):
     for order in shop.sell(5):
         pay(shop, order)
         made = []
-        press = [lambda order=order: made.append(press_renew(shop, order))] * 2
+        press = [lambda order=order, made=made: made.append(press_renew(shop, order))] * 2
         shop.at_once(*press)
         assert len(made) == 2
         assert len(set(made)) == 1, made
