@@ -9,6 +9,7 @@ import itertools
 import os
 import signal
 import threading
+from functools import partial
 from unittest.mock import patch
 
 import pytest
@@ -481,6 +482,30 @@ def confirm(shop, quotation):
     return _error_of(lambda: as_a_request(shop, lambda orders: orders.browse(quotation).action_confirm()))
 
 
+def close(shop, order):
+    """Press Close, now."""
+
+    def work(orders):
+        reason = orders.env["sale.order.close.reason"].search([], limit=1)
+        orders.browse(order).subscription_close(reason.id)
+
+    as_a_request(shop, work)
+
+
+def get_outcomes(shop, *works):
+    """What each of several gets who act at the same moment: what its work returns, or what goes wrong."""
+    outcomes = {}
+
+    def act(number):
+        try:
+            outcomes[number] = works[number]()
+        except Exception as error:
+            outcomes[number] = error
+
+    shop.at_once(*[lambda number=number: act(number) for number in range(len(works))])
+    return [outcomes[number] for number in range(len(works))]
+
+
 def check_renewed(shop, order, renewal):
     """Check that a subscription was renewed by one order, and that MRR went over once (P8, P9)."""
     with shop.env() as env:
@@ -496,10 +521,8 @@ def check_renewed(shop, order, renewal):
 def test_two_who_press_renew_make_one_quotation(shop):
     for order in shop.sell(5):
         pay(shop, order)
-        made = []
-        press = [lambda order=order, made=made: made.append(press_renew(shop, order))] * 2
-        shop.at_once(*press)
-        assert len(made) == 2
+        press = partial(press_renew, shop, order)
+        made = get_outcomes(shop, press, press)
         assert len(set(made)) == 1, made
         with shop.env() as env:
             assert env["sale.order"].browse(order).renewal_ids.ids == made[:1]
@@ -521,10 +544,8 @@ def test_two_who_confirm_the_same_renewal_confirm_it_once_and_one_is_told(shop):
     for order in shop.sell(5):
         pay(shop, order)
         renewal = press_renew(shop, order)
-        told = []
-        press = [lambda renewal=renewal: told.append(confirm(shop, renewal))] * 2
-        shop.at_once(*press)
-        [error] = [error for error in told if error]
+        press = partial(confirm, shop, renewal)
+        [error] = filter(None, get_outcomes(shop, press, press))
         assert "not in a state requiring confirmation" in str(error)
         check_renewed(shop, order, renewal)
 
@@ -537,11 +558,9 @@ def test_two_who_confirm_two_renewals_renew_once_and_one_is_told_by_which(shop):
         subscription = env["sale.order"].browse(order)
         start = subscription._get_next_unbilled_date()
         second = env["sale.order"].create(subscription._prepare_renewal_values(start)).id
-    told = {}
-    press = [lambda number=number: told.update({number: confirm(shop, number)}) for number in (first, second)]
-    shop.at_once(*press)
-    [winner] = [number for number, error in told.items() if not error]
-    [error] = [error for error in told.values() if error]
+    told = get_outcomes(shop, partial(confirm, shop, first), partial(confirm, shop, second))
+    [error] = filter(None, told)
+    winner = second if told[0] else first
     # Cancelled by the first to come, or, tried again after that, refused.
     assert "not in a state requiring confirmation" in str(error) or "was renewed by" in str(error)
     check_renewed(shop, order, winner)
@@ -551,24 +570,12 @@ def test_close_and_confirmation_at_once_leave_one_of_both(shop):
     for order in shop.sell(5):
         pay(shop, order)
         renewal = press_renew(shop, order)
-        told = []
-
-        def close(order=order):
-            def work(orders):
-                reason = orders.env["sale.order.close.reason"].search([], limit=1)
-                orders.browse(order).subscription_close(reason.id)
-
-            as_a_request(shop, work)
-
-        shop.at_once(
-            lambda close=close: told.append(_error_of(close)),
-            lambda renewal=renewal: told.append(confirm(shop, renewal)),
-        )
+        told = get_outcomes(shop, partial(close, shop, order), partial(confirm, shop, renewal))
         with shop.env() as env:
             chain = env["sale.order"].browse([order, renewal])
             states = chain.mapped("subscription_state")
             assert states in (["renewed", "progress"], ["churned", "renewal"]), states
-            assert len([error for error in told if error]) == 1, told
+            assert len(list(filter(None, told))) == 1, told
             assert chain._get_mrr_differences() == []
 
 
@@ -589,7 +596,7 @@ def test_billing_and_confirmation_at_once_bill_no_period_twice(shop):
             subscription._update_next_invoice_date()
             start = subscription._get_next_unbilled_date()
             renewal = env["sale.order"].create(subscription._prepare_renewal_values(start)).id
-        shop.at_once(shop.bill, lambda renewal=renewal: confirm(shop, renewal))
+        assert get_outcomes(shop, shop.bill, partial(confirm, shop, renewal)) == [None, None]
         shop.bill()
         with shop.env() as env:
             chain = env["sale.order"].browse([order, renewal])
