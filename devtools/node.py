@@ -1,4 +1,7 @@
-"""The npm packages: eslint and prettier for ./dev lint, rtlcss for right-to-left pages. Node comes from a wheel."""
+"""The npm packages, with Node from a wheel.
+
+eslint and prettier for ./dev lint, axe-core for the check of accessibility, rtlcss for right-to-left pages.
+"""
 
 import shutil
 from pathlib import Path

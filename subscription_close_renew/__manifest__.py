@@ -31,6 +31,7 @@
         "reports/sale_subscription_report_views.xml",
         "views/sale_subscription_retention_views.xml",
         "views/sale_portal_templates.xml",
+        "views/portal_accessibility_templates.xml",
         "views/portal_closing_templates.xml",
         "views/portal_subscription_templates.xml",
         "views/public_closing_templates.xml",
@@ -49,6 +50,9 @@
         ],
         "web.assets_backend_lazy": [
             "subscription_close_renew/static/src/retention/*",
+        ],
+        "web.assets_frontend": [
+            "subscription_close_renew/static/src/scss/portal.scss",
         ],
         "web.assets_tests": [
             "subscription_close_renew/static/tests/tours/*.js",

@@ -1,8 +1,11 @@
-"""What the tests around the addon share: a workspace on the test server."""
+"""What the tests around the addon share: a workspace on the test server, and a site that is served from it."""
+
+import subprocess
 
 import pytest
 
-from devtools import workspace
+from devtools import cache, process, project, serve, workspace
+from devtools.tests import free_port
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,22 @@ def place():
 def base(place):
     """The template with Odoo's demonstration data and without the addon: ordinary orders and invoices."""
     return place.databases.base_template()
+
+
+@pytest.fixture(scope="module")
+def served(place):
+    """The address and the database of an Odoo that serves a copy of the demonstration database."""
+    template, _logged = place.databases.addon_template()
+    name = place.scratch.database(place.databases, template, "served")
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    log = cache.log(f"served-{port}.log")
+    command = place.odoo.command("-d", name, "--http-port", str(port), f"--db-filter=^{name}$")
+    with log.open("w") as stream:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": stream, "stderr": subprocess.STDOUT}
+        server = process.start(command, cwd=project.ROOT, env=place.odoo.variables(), **streams)
+    try:
+        serve.wait_for(server, url, log)
+        yield url, name
+    finally:
+        process.stop(server)

@@ -25,6 +25,8 @@ class SaleOrder(models.Model):
         if not template:
             return
         record = self if record is None else record
+        # Whoever comes second in changing the subscription starts anew: that is no fault of the mail.
+        self.env.flush_all()
         try:
             with self.env.cr.savepoint():
                 rendered = template._generate_template(record.ids, ("subject", "body_html", "email_from"))[record.id]
