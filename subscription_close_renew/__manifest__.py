@@ -43,6 +43,7 @@
         "demo/product_demo.xml",
         "demo/sale_order_demo.xml",
         "demo/payment_demo.xml",
+        "demo/report_demo.xml",
     ],
     "assets": {
         "web.assets_backend": [
