@@ -338,7 +338,9 @@ class SaleOrder(models.Model):
         template = super()._find_mail_template()
         if self.subscription_state != "renewal" or self.env.context.get("proforma"):
             return template
-        return self.env.ref("subscription_close_renew.mail_template_renewal", raise_if_not_found=False) or template
+        # An administrator who wants the ordinary mail archives this one.
+        renewal = self.env.ref("subscription_close_renew.mail_template_renewal", raise_if_not_found=False)
+        return renewal if renewal and renewal.active else template
 
     def _get_plan_error_message(self):
         return super()._get_plan_error_message() or self._get_renewal_error_message()
