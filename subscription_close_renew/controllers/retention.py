@@ -1,5 +1,7 @@
 import json
 
+from werkzeug.exceptions import BadRequest
+
 from odoo.http import Controller, content_disposition, request, route
 
 
@@ -10,8 +12,12 @@ class RetentionExport(Controller):
 
         :param str data: arguments of `sale.subscription.movement.get_retention` as JSON, and the ``context``
         :return: the workbook
+        :raises BadRequest: if that is no JSON object
         """
-        arguments = json.loads(data)
+        try:
+            arguments = dict(json.loads(data))
+        except (TypeError, ValueError) as error:
+            raise BadRequest from error
         movements = request.env["sale.subscription.movement"].with_context(**arguments.pop("context", {}))
         workbook = movements._get_retention_xlsx(
             arguments.get("measure"), arguments.get("months"), arguments.get("domain")

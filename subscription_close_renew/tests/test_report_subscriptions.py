@@ -99,3 +99,27 @@ class TestSubscriptionReport(SubscriptionCommon):
         row = self.env["sale.subscription.report"].with_user(self.salesperson).search([("order_id", "=", order.id)])
         action = row.action_open_order()
         self.assertEqual((action["res_model"], action["res_id"]), ("sale.order", order.id))
+
+    def test_currencies_of_movements_are_told_where_there_are_several(self):
+        euro = self.env.ref("base.EUR")
+        euro.active = True
+        other = self.make_company("Euro Company")
+        other.currency_id = euro
+        self.env["res.currency.rate"].create(
+            {"currency_id": euro.id, "company_id": self.company.id, "name": "2027-01-01", "rate": 0.5}
+        )
+        both = self.company | other
+        lead = self.make_user("lead_of_both", "sales_team.group_sale_salesman_all_leads", both)
+        self.subscription()
+        self.subscription(user=lead, company=other)
+        movements = self.env["sale.subscription.movement"].with_user(lead)
+        measures = ["company_currency_id:array_agg_distinct", "amount_company:sum_currency", "amount_company:sum"]
+        dollar = self.company.currency_id
+        for companies, expected in (
+            (self.company, ([dollar.id], 100.0, 100.0)),
+            (both, (sorted([dollar.id, euro.id]), 300.0, 200.0)),
+        ):
+            with self.subTest(companies.mapped("name")):
+                selected = movements.with_context(allowed_company_ids=companies.ids)
+                [(currencies, converted, total)] = selected._read_group([], [], measures)
+                self.assertEqual((sorted(currencies), converted, total), expected)

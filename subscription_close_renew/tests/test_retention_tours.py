@@ -61,6 +61,15 @@ class TestRetentionTours(test_tours.SubscriptionTourCase):
         self.assertTrue(response.content.startswith(b"PK"))
 
     @mute_logger("odoo.http")
+    def test_bad_request_is_told_so(self):
+        self.authenticate("admin", "admin")
+        token = http.Request.csrf_token(self)
+        for data in ("nonsense", "5", "[1]"):
+            response = self.url_open("/subscriptions/retention/xlsx", {"data": data, "csrf_token": token})
+            with self.subTest(data):
+                self.assertEqual(response.status_code, 400)
+
+    @mute_logger("odoo.http")
     def test_grid_is_not_downloaded_by_customers(self):
         self.authenticate("portal", "portal")
         response = self._export(measure="mrr", months=12, domain=[], context={})
