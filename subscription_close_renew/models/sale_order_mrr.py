@@ -88,7 +88,7 @@ class SaleOrder(models.Model):
     def _record_planned_movements(self):
         planned = self._get_planned_orders()
         # What changes while this is written down is looked at once more.
-        self.env.cr.precommit.data.pop(PLANNED)
+        self.env.cr.precommit.data.pop(PLANNED, None)
         planned.exists()._record_movements()
 
     def _record_movements(self, event=None):

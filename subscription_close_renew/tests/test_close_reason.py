@@ -58,7 +58,7 @@ class TestCloseReason(SubscriptionCommon):
                 reason.unlink()
 
     def test_reasons_that_the_system_gives_are_hidden_from_the_portal(self):
-        self.assertEqual(self.reason._get_system_reasons().mapped("visible_in_portal"), [False, False])
+        self.assertFalse(any(self.reason._get_system_reasons().mapped("visible_in_portal")))
 
     def test_archived_system_reason_still_closes_what_ends(self):
         self.reason._get_system_reason("end_of_term").with_user(self.administrator).action_archive()
