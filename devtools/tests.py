@@ -16,6 +16,8 @@ from .workspace import Workspace
 _ADDON_TESTS = project.ADDON_PATH / "tests"
 _OTHER_TESTS = project.ROOT / "testing"
 _NOTHING_RAN = 5
+# Machines have two cores.
+_AT_ONCE = 2
 
 
 class Selection(NamedTuple):
@@ -38,10 +40,15 @@ def run(parts: list[str], keyword: str | None, options: list[str], with_browser:
     if chosen.whole:
         counts += lint.check(workspace.environment())
     with workspace.opened("test") as place:
+        sessions = []
         if chosen.addon:
-            counts += _addon_tests(place, chosen, with_browser)
+            installed, sessions = _addon_sessions(place, chosen, with_browser)
+            counts += installed
         if chosen.other:
-            counts.append(_other_tests(place, chosen, with_browser))
+            sessions.append(_other_session(place, chosen, with_browser))
+        # The whole is done side by side; of parts, somebody wants to see how they come along.
+        for together in [sessions] if chosen.whole else [[session] for session in sessions]:
+            counts += _finish(together)
     return summarise(counts)
 
 
@@ -75,21 +82,21 @@ def areas() -> list[str]:
     return sorted({file.stem.removeprefix("test_") for file in files})
 
 
-def _addon_tests(place: Workspace, chosen: Selection, with_browser: bool) -> list[Count]:
+def _addon_sessions(place: Workspace, chosen: Selection, with_browser: bool) -> tuple[list[Count], list["_Session"]]:
     counts = []
     began = time.monotonic()
     try:
         template, logged = place.databases.addon_template()
     except Stop as stop:
         say.error(str(stop))
-        return [Count("installation", 0, 1, 0, time.monotonic() - began)]
+        return [Count("installation", 0, 1, 0, time.monotonic() - began)], []
     for trouble in logged:
         say.error(f"The installation logged: {trouble}")
     if chosen.whole or logged:
         counts.append(Count("installation", int(not logged), int(bool(logged)), 0, time.monotonic() - began))
     halves = {"addon": "no"}
     if with_browser:
-        # Two processes with a database each: two cores take little more than the longer one.
+        # With a database each, they can run side by side.
         halves = {"addon": "no", "browser": "only"} if chosen.whole else {"addon": "all"}
     sessions = []
     for name, half in halves.items():
@@ -97,15 +104,15 @@ def _addon_tests(place: Workspace, chosen: Selection, with_browser: bool) -> lis
         arguments = [f"--odoo-database={database}", f"--odoo-config={place.odoo.config}", "--odoo-http"]
         arguments += ["--odoo-log-level=warn", f"--browser={half}", *chosen.options, *chosen.addon]
         sessions.append(_Session(name, place.odoo, arguments))
-    return counts + _finish(sessions)
+    return counts, sessions
 
 
-def _other_tests(place: Workspace, chosen: Selection, with_browser: bool) -> Count:
+def _other_session(place: Workspace, chosen: Selection, with_browser: bool) -> "_Session":
     # Plain pytest: pytest-odoo would want a database for it.
     arguments = ["-p", "no:odoo", f"--browser={'all' if with_browser else 'no'}", *chosen.options, *chosen.other]
     session = _Session("devtools", place.odoo, arguments)
     session.variables["DEVTOOLS_THOROUGH"] = "1" if chosen.thorough else ""
-    return _finish([session])[0]
+    return session
 
 
 class _Session:
@@ -146,21 +153,23 @@ class _Session:
 
 
 def _finish(sessions: list[_Session]) -> list[Count]:
-    """Run sessions side by side; a single one prints as it goes, several print when they end."""
+    """Run sessions, two at a time; a single one prints as it goes, several print when they end."""
     live = len(sessions) == 1
+    waiting, running = list(sessions), []
     try:
-        for session in sessions:
-            session.start(live)
         if live:
+            sessions[0].start(live)
             sessions[0].child.wait()
             sessions[0].seconds = time.monotonic() - sessions[0].began
-        else:
-            with say.step("Running " + " and ".join(f"the {session.name} tests" for session in sessions)):
-                waiting = list(sessions)
-                while waiting:
+        elif sessions:
+            with say.step("Running the tests of " + ", ".join(session.name for session in sessions)):
+                while waiting or running:
+                    while waiting and len(running) < _AT_ONCE:
+                        running.append(waiting.pop(0))
+                        running[-1].start(live)
                     time.sleep(0.2)
-                    for session in [one for one in waiting if one.child.poll() is not None]:
-                        waiting.remove(session)
+                    for session in [one for one in running if one.child.poll() is not None]:
+                        running.remove(session)
                         session.seconds = time.monotonic() - session.began
                         say.line(f"--- {session.name}")
                         say.line(session.log.read_text(errors="replace").rstrip())
