@@ -15,7 +15,7 @@ COMPUTED_COLUMNS = {
 
 
 # Of the demonstration company: what is invoiced stays with what it was made of.
-DEMO_MODELS = ("payment.token", "payment.transaction", "product.template", "sale.order")
+DEMO_MODELS = ("payment.token", "payment.transaction", "product.template", "res.partner", "sale.order")
 
 
 def pre_init_hook(env):
