@@ -96,6 +96,20 @@ class SaleOrder(models.Model):
             **values,
         )
 
+    def _get_portal_closing_notice(self):
+        """Return, in words, what became of a subscription that its customer has just closed.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        if self.is_closing:
+            return self.env._(
+                "Your subscription %(order)s is closed on %(date)s. Until then it runs on, and you can change your mind.",
+                order=self.name,
+                date=format_date(self.env, self.end_date),
+            )
+        return self.env._("Your subscription %(order)s is closed. Nothing more is invoiced for it.", order=self.name)
+
     def _close_as_customer(self, reason_id, user):
         """Close a subscription as its customer wishes, when its plan says, and send a receipt.
 

@@ -255,6 +255,36 @@ class SaleSubscriptionPeriod(models.Model):
             "The payment of %(invoice)s (%(amount)s) was declined: %(reason)s It is not tried again.", **values
         )
 
+    def _get_portal_charge_message(self):
+        """Return what the customer reads about a payment that was declined, or waits for an earlier one.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        invoice = self._get_open_invoice()
+        values = {
+            "invoice": invoice.name,
+            "amount": formatLang(self.env, invoice.amount_residual, currency_obj=invoice.currency_id),
+            "reason": self.charge_error,
+        }
+        if self.attempt_count:
+            return self.env._("The payment of %(invoice)s (%(amount)s) was declined: %(reason)s", **values)
+        return self.env._("The payment of %(invoice)s (%(amount)s) waits: %(reason)s", **values)
+
+    def _get_portal_retry_message(self):
+        """Return what the customer reads about the next attempt.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        if not self.retry_date:
+            return self.env._("We do not try again.")
+        if self.order_id.subscription_state == "paused":
+            return self.env._("We do not try again while the subscription is paused.")
+        if self.retry_date <= self.company_id._get_subscription_today():
+            return self.env._("We try again today.")
+        return self.env._("We try again on %(date)s.", date=format_date(self.env, self.retry_date))
+
     def _claim(self):
         """Let go of the charge of a period that somebody invoices by hand: what the charge comes to is known to them."""
         unknown = self.filtered(lambda period: period.state == "draft" and period.charge_state)

@@ -263,7 +263,7 @@ class TestPortalPayment(PortalPaymentCase):
     def test_customer_chooses_another_payment_method(self):
         page = self.choose(self.second.id, self.portal_user, follow=True)
         self.assertEqual(page.status_code, 200)
-        self.assertIn("This subscription is now charged to Card •••• 1111.", self.text(page))
+        self.assertIn("From now on, this payment method is charged: Card •••• 1111", self.text(page))
         self.assertUnchanged(self.second)
 
     def test_chatter_says_who_changed_what(self):

@@ -34,7 +34,7 @@ registry.category("web_tour.tours").add("subscription_portal_payment", {
         },
         {
             content: "The order says so",
-            trigger: '.alert-success:contains("is now charged to"):contains("1111")',
+            trigger: '.alert-success:contains("this payment method is charged"):contains("1111")',
         },
         {
             content: "What was declined is tried again",
