@@ -6,7 +6,6 @@
     "author": "Subscription Close Renew contributors",
     "license": "LGPL-3",
     "depends": ["sale"],
-    "excludes": ["sale_subscription"],
     "data": [
         "security/ir.model.access.csv",
         "security/subscription_security.xml",

@@ -1,5 +1,7 @@
 from odoo.tools.sql import column_exists, create_column
 
+from .models.ir_module_module import refuse_incompatible_addon
+
 # Stored computed columns, empty on orders without a recurring plan: all of those that exist at installation.
 COMPUTED_COLUMNS = {
     "sale_order": {
@@ -19,7 +21,11 @@ DEMO_MODELS = ("payment.token", "payment.transaction", "product.template", "res.
 
 
 def pre_init_hook(env):
-    """Create the columns that would otherwise be computed for every order of the past."""
+    """Create the columns that would otherwise be computed for every order of the past.
+
+    :raises UserError: if Odoo's proprietary Subscriptions app is there
+    """
+    refuse_incompatible_addon(env)
     for table, columns in COMPUTED_COLUMNS.items():
         for column, column_type in columns.items():
             if not column_exists(env.cr, table, column):

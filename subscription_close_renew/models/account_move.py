@@ -2,6 +2,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
+from odoo.tools import format_date
 
 
 class AccountMove(models.Model):
@@ -98,8 +99,8 @@ class AccountMove(models.Model):
                     "%(invoice)s is credited in full: its period (%(start)s to %(end)s) is invoiced again, unless the "
                     "subscription is closed or paused before.",
                     invoice=", ".join(invoice._get_html_link() for invoice in period.invoice_ids),
-                    start=period.date_start,
-                    end=period.date_end,
+                    start=format_date(self.env, period.date_start),
+                    end=format_date(self.env, period.date_last),
                 )
             )
 

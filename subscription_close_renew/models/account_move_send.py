@@ -5,19 +5,30 @@ class AccountMoveSend(models.AbstractModel):
     _inherit = "account.move.send"
 
     @api.model
-    def _generate_and_send_invoices(self, moves, from_cron=False, **kwargs):
+    def _generate_and_send_invoices(
+        self, moves, from_cron=False, allow_raising=True, allow_fallback_pdf=False, **custom_settings
+    ):
         """Send the invoices of a scheduled run one by one if one of them fails: it must not hold up the others."""
-        send = super()._generate_and_send_invoices
+
+        def send(moves):
+            return super(AccountMoveSend, self)._generate_and_send_invoices(
+                moves,
+                from_cron=from_cron,
+                allow_raising=allow_raising,
+                allow_fallback_pdf=allow_fallback_pdf,
+                **custom_settings,
+            )
+
         if not from_cron or not moves._get_subscriptions():
-            return send(moves, from_cron=from_cron, **kwargs)
+            return send(moves)
         try:
-            return send(moves, from_cron=from_cron, **kwargs)
+            return send(moves)
         except Exception:
             self.env.cr.rollback()
         attachments = self.env["ir.attachment"]
         for move in moves:
             try:
-                attachments |= send(move, from_cron=from_cron, **kwargs)
+                attachments |= send(move)
             except Exception as error:
                 self.env.cr.rollback()
                 if not move._get_subscriptions():

@@ -15,11 +15,12 @@ class ProductPricelist(models.Model):
         rules = self.env["product.pricelist.item"].search(self._get_applicable_rules_domain(products, date, **kwargs))
         return rules.sorted(lambda rule: (not rule.plan_id, not rule.pricelist_id))
 
-    def _get_applicable_rules_domain(self, products, date, subscription_plan=None, **kwargs):
+    def _get_applicable_rules_domain(self, products, date, **kwargs):
         """Keep recurring prices out of ordinary orders, and add them to subscriptions.
 
-        :param subscription_plan: the `sale.subscription.plan` that a recurring product is sold with, if any
+        With ``subscription_plan`` among the arguments, these are the prices of a recurring product sold with that plan.
         """
+        subscription_plan = kwargs.pop("subscription_plan", None)
         domain = Domain(super()._get_applicable_rules_domain(products, date, **kwargs))
         if not subscription_plan:
             return list(domain & Domain("plan_id", "=", False))

@@ -134,9 +134,9 @@ class SaleOrder(models.Model):
             order.recurring_monthly = order._get_running_mrr() if order._has_mrr() else 0
 
     @api.model
-    def default_get(self, fields_list):
-        values = super().default_get(fields_list)
-        if self.env.context.get("subscription_quotation") and "plan_id" in fields_list and not values.get("plan_id"):
+    def default_get(self, fields):
+        values = super().default_get(fields)
+        if self.env.context.get("subscription_quotation") and "plan_id" in fields and not values.get("plan_id"):
             values["plan_id"] = self.env.company._get_default_subscription_plan().id
         return values
 

@@ -75,7 +75,7 @@ class SaleOrder(models.Model):
                     invoice=invoice.display_name,
                     order=self.display_name,
                     start=format_date(self.env, period.date_start),
-                    end=format_date(self.env, period.date_end),
+                    end=format_date(self.env, period.date_last),
                     billed=", ".join(period.invoice_ids.mapped("display_name")),
                 )
             )

@@ -9,8 +9,8 @@ MOVEMENT_KINDS = [
     ("contraction", "Contraction"),
     ("churn", "Churn"),
     ("reactivation", "Reactivation"),
-    ("pause", "Pause"),
-    ("resume", "Resume"),
+    ("pause", "Pausing"),
+    ("resume", "Resuming"),
     ("renewal", "Renewal"),
     ("currency", "Currency"),
 ]

@@ -98,8 +98,8 @@ class SaleSubscriptionPeriod(models.Model):
             period.display_name = self.env._(
                 "%(order)s, %(start)s to %(end)s",
                 order=period.order_id.name,
-                start=period.date_start,
-                end=period.date_end,
+                start=format_date(self.env, period.date_start),
+                end=period.date_last and format_date(self.env, period.date_last),
             )
 
     def _is_free(self):

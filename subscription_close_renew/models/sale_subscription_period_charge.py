@@ -6,6 +6,9 @@ from odoo.tools import format_date, formatLang
 
 from .sale_order import RUNNING_STATES
 
+# Of the languages that the addon is translated into.
+SENTENCE_ENDS = (".", "!", "?", "…", "؟", "。", "！", "？")
+
 CHARGE_STATES = [
     ("unknown", "Outcome Unknown"),
     ("pending", "Pending"),
@@ -227,7 +230,7 @@ class SaleSubscriptionPeriod(models.Model):
         days = self.order_id.plan_id._get_retry_days()[self.attempt_count :][:1]
         return {
             "charge_state": "declined",
-            "charge_error": message if message.endswith((".", "!", "?")) else f"{message}.",
+            "charge_error": message if message.endswith(SENTENCE_ENDS) else f"{message}.",
             "attempt_count": self.attempt_count + 1,
             "declined_on": declined_on,
             "retry_date": max(declined_on + timedelta(days=days[0]), today + timedelta(days=1)) if days else False,

@@ -14,6 +14,7 @@ from . import (
     test_closing_expiration,
     test_closing_pop_up,
     test_closing_undone,
+    test_incompatibility,
     test_movement,
     test_mrr,
     test_mrr_histories,

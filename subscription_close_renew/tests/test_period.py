@@ -225,7 +225,7 @@ class TestPeriod(SubscriptionCommon):
     def test_chatter_tells_that_a_credited_period_is_invoiced_again(self):
         order = self.subscription()
         self.credit(self.invoice(order), "refund_moves").action_post()
-        self.assertIn("credited in full", self.chatter(order))
+        self.assertIn("credited in full: its period (01/31/2027 to 02/27/2027)", self.chatter(order))
 
     def test_invoice_that_replaces_a_credited_one_bills_no_other_period(self):
         order = self.subscription()
@@ -245,7 +245,7 @@ class TestPeriod(SubscriptionCommon):
     def test_period_is_named_after_its_order_and_dates(self):
         order = self.subscription()
         self.invoice(order)
-        self.assertEqual(order.period_ids.display_name, f"{order.name}, 2027-01-31 to 2027-02-28")
+        self.assertEqual(order.period_ids.display_name, f"{order.name}, 01/31/2027 to 02/27/2027")
 
     def test_accountant_without_rights_in_sales_posts_and_resets(self):
         order = self.subscription()

@@ -1,0 +1,26 @@
+from odoo.exceptions import UserError
+from odoo.tests import TransactionCase, tagged
+
+from ..hooks import pre_init_hook
+from ..models.ir_module_module import INCOMPATIBLE_ADDON
+
+
+@tagged("post_install", "-at_install")
+class TestIncompatibility(TransactionCase):
+    """The addon and Odoo's proprietary Subscriptions app extend the same orders: it is one or the other."""
+
+    def other_app(self, state):
+        # Odoo knows its proprietary apps by name, to offer them.
+        app = self.env["ir.module.module"].search([("name", "=", INCOMPATIBLE_ADDON)])
+        app.state = state
+        return app
+
+    def test_other_app_is_not_installed_beside_this_one(self):
+        app = self.other_app("uninstalled")
+        with self.assertRaisesRegex(UserError, "one of them only"):
+            app.button_install()
+
+    def test_this_one_is_not_installed_beside_the_other_app(self):
+        self.other_app("installed")
+        with self.assertRaisesRegex(UserError, "one of them only"):
+            pre_init_hook(self.env)
