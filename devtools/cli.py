@@ -96,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     command("psql", _psql, "Open psql on the database of ./dev run; what follows -- goes to psql.")
     command("update", _update, "Upgrade the addon in the database of ./dev run.")
 
+    command("i18n", _i18n, "Export the texts for translation, and say what each language lacks.")
+
     shots = command("shots", _shots, "Take the screenshots of the documentation.")
     shots.add_argument("names", nargs="*", metavar="NAME", help="only these, as named in devtools/shots.toml")
 
@@ -149,6 +151,12 @@ def _update(asked) -> int:
     from . import serve
 
     return serve.update()
+
+
+def _i18n(_asked) -> int:
+    from . import i18n
+
+    return i18n.update()
 
 
 def _shots(asked) -> int:

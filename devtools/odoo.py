@@ -7,6 +7,7 @@ from pathlib import Path
 from . import cache, node, process, project
 from .odoo_source import Source
 from .postgres import Server
+from .say import Stop
 from .virtualenv import Environment
 
 # A line of Odoo's log: date, time, process, level, database, logger, message.
@@ -75,6 +76,20 @@ class Odoo:
         """Run Python in Odoo's shell, where `env` is at hand; what it printed."""
         command = self.command("-d", database, "--no-http", "--log-level=warn", subcommand="shell")
         return self.finish(command, what, f"shell-{database}", text_input=code)
+
+    def load_languages(self, database: str, codes: list[str]) -> str:
+        """Install languages, as in `fa_IR`, with the translations of all modules; the log."""
+        # The command line takes the names of files, such as `fa`.
+        code = (
+            "langs = env['res.lang'].with_context(active_test=False)\n"
+            f"print('iso:', *langs.search([('code', 'in', {codes!r})]).mapped('iso_code'))"
+        )
+        printed = self.script(database, code, "Reading the languages")
+        files = re.search(r"^(?:>>> )*iso:(.*)$", printed, re.MULTILINE)[1].split()
+        if len(files) < len(set(codes)):
+            raise Stop(f"Odoo does not know each of the languages {', '.join(codes)}: write them as in fr_FR or fa_IR.")
+        command = self.command("-d", database, "-l", *files, subcommand="i18n loadlang")
+        return self.finish(command, f"Loading {', '.join(codes)}", f"loadlang-{database}")
 
     def finish(self, command: list, what: str, log: str, **options) -> str:
         """Run a command to its end; what it printed, which `log` keeps."""

@@ -159,13 +159,7 @@ def _in_front(command: list, variables: dict[str, str]) -> int:
 
 def _speak(place: Workspace, name: str, lang: str) -> None:
     with say.step(f"Loading the language {lang}"):
-        known = place.odoo.script(
-            name, f"print('known:', env['res.lang']._activate_lang({lang!r}) and 'yes')", "Reading the languages"
-        )
-        if "known: yes" not in known:
-            raise Stop(f"Odoo does not know the language {lang}: write it as in fr_FR, de_DE or fa_IR.")
-        command = place.odoo.command("-d", name, "-l", lang, subcommand="i18n loadlang")
-        place.odoo.finish(command, f"Loading {lang}", "loadlang")
+        place.odoo.load_languages(name, [lang])
         place.databases.sql(f"UPDATE res_partner SET lang = '{lang}'", name)
     _remember(place, name, lang=lang)
 

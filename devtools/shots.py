@@ -20,8 +20,7 @@ def take(names: list[str]) -> int:
         wanted = process.output([*camera, "languages", *names], "Reading shots.toml", env=variables).split()
         if wanted:
             with say.step(f"Loading {', '.join(wanted)}"):
-                load = place.odoo.command("-d", database, "-l", *wanted, subcommand="i18n loadlang")
-                place.odoo.finish(load, "Loading the languages", "shots-languages")
+                place.odoo.load_languages(database, wanted)
         port = free_port()
         log = cache.log("shots.log")
         with log.open("w") as stream:

@@ -121,8 +121,9 @@ class SaleSubscriptionMovement(models.Model):
                 "params": {"type": "success", "message": message},
             }
         action = self.env["ir.actions.act_window"]._for_xml_id("subscription_close_renew.sale_subscription_action")
+        title = self.env._("MRR differs")
         return action | {
-            "display_name": self.env._("MRR differs"),
+            "display_name": title,
             "domain": [("id", "in", [difference["order_id"] for difference in differences])],
             "context": {},
         }

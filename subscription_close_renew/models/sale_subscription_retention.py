@@ -210,7 +210,8 @@ class SaleSubscriptionMovement(models.Model):
                 "share": workbook.add_format({"num_format": "0%"}),
                 "value": workbook.add_format({"num_format": "#,##0" if measure == "customers" else "#,##0.00"}),
             }
-            for key, title in (("share", self.env._("Percentage")), ("value", self.env._("Value"))):
+            titles = {"share": self.env._("Percentage"), "value": self.env._("Value")}
+            for key, title in titles.items():
                 self._write_retention_sheet(workbook.add_worksheet(title), retention, key, formats)
         return output.getvalue()
 

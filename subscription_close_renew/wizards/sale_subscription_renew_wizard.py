@@ -89,8 +89,9 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "subscription_close_renew.sale_subscription_quotation_action"
         )
+        title = self.env._("Renewal Quotations")
         return action | {
-            "display_name": self.env._("Renewal Quotations"),
+            "display_name": title,
             "domain": [("id", "in", self.renewal_ids.ids)],
             "context": {},
         }

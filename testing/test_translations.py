@@ -1,0 +1,84 @@
+"""Every text can be translated, and is: the template is fresh, the languages are whole, and Odoo loads them."""
+
+import polib
+import pytest
+
+from devtools import i18n, project
+from devtools.odoo import troubles
+
+LANGUAGES = ["ar", "de", "es", "fa", "fr", "it", "ja", "nl", "pl", "pt_BR", "ru", "tr", "vi", "zh_CN", "zh_TW"]
+
+
+def test_template_is_fresh(place, tmp_path):
+    """If this fails, run `./dev i18n` and translate what it lists."""
+    database, _logged = place.databases.addon_template()
+    fresh = i18n.export(place.odoo, database, tmp_path / "fresh.pot")
+    assert i18n.texts(i18n.TEMPLATE) == i18n.texts(fresh)
+
+
+def test_languages_are_those_promised():
+    assert i18n.languages() == LANGUAGES
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_translation_is_whole(language):
+    assert list(i18n.problems(i18n.FOLDER / f"{language}.po")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "translation", "found"),
+    [
+        ("%(order)s is paused.", "%(oder)s ist pausiert.", "placeholders"),
+        ("{{ object.name }} goes on", "{{ objekt.name }} läuft weiter", "placeholders"),
+        ("<b>Thank you!</b>", "<b>Danke!", "tags"),
+        ('<i class="fa fa-plus"/> Add', '<i class="fa fa-minus"/> Hinzufügen', "tags"),
+        ("Close", "", "not translated"),
+    ],
+)
+def test_faults_are_found(tmp_path, monkeypatch, text, translation, found):
+    entries = [("Renew", "Verlängern"), (text, translation)]
+    for path in (tmp_path / "de.po", tmp_path / "it.pot"):
+        catalogue = polib.POFile()
+        catalogue.metadata = {"Language": "de", "Content-Type": "text/plain; charset=UTF-8"}
+        catalogue.extend(polib.POEntry(msgid=msgid, msgstr=msgstr) for msgid, msgstr in entries)
+        catalogue.save(str(path))
+    monkeypatch.setattr(i18n, "TEMPLATE", tmp_path / "it.pot")
+    [problem] = i18n.problems(tmp_path / "de.po")
+    assert found in problem
+
+
+@pytest.fixture(scope="module")
+def loaded(place):
+    """A database with all languages, and what loading them logged."""
+    template, _logged = place.databases.addon_template()
+    database = place.scratch.database(place.databases, template, "languages")
+    command = place.odoo.command("-d", database, "-l", *LANGUAGES, subcommand="i18n loadlang")
+    return database, place.odoo.finish(command, "Loading the languages", "languages")
+
+
+class TestLoading:
+    """All languages in one database, beside each other."""
+
+    def test_nothing_is_complained_about(self, loaded):
+        _database, log = loaded
+        assert troubles(log) == []
+
+    def test_each_language_says_what_its_file_says(self, place, loaded, tmp_path):
+        """What Odoo does not accept, it drops without a word: what it has taken in is asked back from it."""
+        database, _log = loaded
+        code = f"""
+from odoo.tools.translate import trans_export
+for lang in env["res.lang"].search([("code", "!=", "en_US")]):
+    with open(f"{tmp_path}/{{lang.iso_code}}.po", "wb") as target:
+        trans_export(lang.code, ["{project.ADDON}"], target, "po", env)
+"""
+        place.odoo.script(database, code, "Exporting the languages")
+        for language in LANGUAGES:
+            written, taken = (self.said(folder / f"{language}.po") for folder in (i18n.FOLDER, tmp_path))
+            # Odoo exports nothing for what is the same in both languages.
+            dropped = [text for text in written if written[text] != (taken.get(text) or text)]
+            assert dropped == [], language
+
+    @staticmethod
+    def said(path):
+        return {entry.msgid: entry.msgstr for entry in polib.pofile(str(path)) if not entry.obsolete}
