@@ -73,11 +73,13 @@ for lang in env["res.lang"].search([("code", "!=", "en_US")]):
         trans_export(lang.code, ["{project.ADDON}"], target, "po", env)
 """
         place.odoo.script(database, code, "Exporting the languages")
+        dropped = {}
         for language in LANGUAGES:
             written, taken = (self.said(folder / f"{language}.po") for folder in (i18n.FOLDER, tmp_path))
             # Odoo exports nothing for what is the same in both languages.
-            dropped = [text for text in written if written[text] != (taken.get(text) or text)]
-            assert dropped == [], language
+            lost = [text for text in written if written[text] != (taken.get(text) or text)]
+            dropped |= {language: lost} if lost else {}
+        assert dropped == {}
 
     @staticmethod
     def said(path):
