@@ -83,4 +83,9 @@ for lang in env["res.lang"].search([("code", "!=", "en_US")]):
 
     @staticmethod
     def said(path):
-        return {entry.msgid: entry.msgstr for entry in polib.pofile(str(path)) if not entry.obsolete}
+        # A model of Odoo's keeps the name that Odoo gives it.
+        return {
+            entry.msgid: entry.msgstr
+            for entry in polib.pofile(str(path))
+            if not any(place.startswith("model:ir.model,name:") for place, _line in entry.occurrences)
+        }
