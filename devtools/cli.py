@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--no-browser", action="store_true", help="leave out the tests that drive a browser")
     test.epilog = "What follows -- goes to pytest."
 
-    lint = command("lint", _lint, "Check form and rules: ruff, pylint-odoo, eslint, prettier, XML.")
+    lint = command("lint", _lint, "Check form and rules with the hooks of .pre-commit-config.yaml.")
     lint.add_argument("--fix", action="store_true", help="mend what can be mended")
 
     bench = command("bench", _bench, "Measure what work costs beside the least that it could cost, and print ratios.")
@@ -122,9 +122,9 @@ def _test(asked) -> int:
 
 
 def _lint(asked) -> int:
-    from . import counts, lint, workspace
+    from . import counts, lint
 
-    return counts.summarise(lint.check(workspace.environment(), asked.fix))
+    return counts.summarise(lint.check(asked.fix))
 
 
 def _bench(asked) -> int:

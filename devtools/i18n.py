@@ -65,11 +65,16 @@ def problems(path: Path) -> Iterator[str]:
         elif not entry.msgstr.strip():
             yield f"{about} is not translated"
         else:
-            for what, parts in (("placeholders", _placeholders), ("tags", _tags)):
-                if parts(entry.msgid) != parts(entry.msgstr):
-                    yield f"{about} has other {what} than its translation {entry.msgstr[:60]!r}"
+            for what in differences(entry.msgid, entry.msgstr):
+                yield f"{about} has other {what} than its translation {entry.msgstr[:60]!r}"
     for text in expected.keys() - {entry.msgid for entry in catalogue}:
         yield f"{text[:60]!r} is missing"
+
+
+def differences(text: str, translation: str) -> list[str]:
+    """What a translation has changed of the parts that none may change."""
+    checked = {"placeholders": _placeholders, "tags": _tags}
+    return [what for what, parts in checked.items() if parts(text) != parts(translation)]
 
 
 def merge(fresh: Path) -> None:

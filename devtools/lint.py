@@ -1,89 +1,113 @@
-"""./dev lint: formatting and the rules of the Odoo community, each linter counted as one test."""
+"""./dev lint: the hooks of .pre-commit-config.yaml on all files, each counted as one test."""
 
+import contextlib
+import os
 import re
-import time
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
-from . import node, process, project, say
+from . import cache, process, project, say, workspace
 from .counts import Count
+from .say import Stop
 from .virtualenv import Environment
 
-_PYLINT = (
-    "--disable=all",
-    "--enable=odoolint",
-    # One file per capability is how this addon is laid out.
-    "--disable=consider-merging-classes-inherited",
-    # It is no module of the OCA's, and the repository's README is the addon's.
-    "--disable=manifest-required-author,missing-readme",
-)
-_FOLDERS = ("devtools", "testing", "benchmarks", project.ADDON)
-_PYTHON = (*_FOLDERS, "dev")
+_HOOK = re.compile(r"^.+?\.{3,}(?P<nothing>\(no files to check\))?(?P<end>Passed|Failed|Skipped)$", re.M)
+_DETAIL = re.compile(r"^- (hook id|duration|exit code): (.*)\n?", re.M)
+_DIFF = "All changes made by hooks:\n"
 
 
-def check(environment: Environment, fix: bool = False) -> list[Count]:
-    """Run every linter; with `fix`, let those that can mend what they find do so."""
-    tools = node.modules(environment)
-    variables = {**environment.variables(tools / ".bin"), "DEVTOOLS_NODE_MODULES": str(tools)}
-    python = [part for part in _PYTHON if (project.ROOT / part).exists()]
-    scripts = [*_files("*.js"), *_files("*.mjs")]
-    pretty = [*scripts, *_files("*.scss")]
-    linters = {
-        "ruff check": [environment / "ruff", "check", "--quiet", *(["--fix"] if fix else []), *python],
-        "ruff format": [environment / "ruff", "format", "--quiet", *([] if fix else ["--diff"]), *python],
-        "pylint-odoo": [environment / "pylint", "--rcfile=pyproject.toml", "--score=no", *_PYLINT, project.ADDON],
-        "eslint": [tools / ".bin/eslint", "--no-warn-ignored", *(["--fix"] if fix else []), *scripts],
-        "prettier": [tools / ".bin/prettier", "--log-level=warn", "--write" if fix else "--check", *pretty],
+class NoRepository(Stop):
+    """What is here was unpacked, not cloned."""
+
+
+def check(fix: bool = False) -> list[Count]:
+    """Run every hook and count it; with `fix`, first let those that can mend what they find do so.
+
+    :raises NoRepository: git does not know which files are the project's
+    """
+    files = _files()
+    environment = workspace.environment()
+    variables = _variables(environment)
+    pre_commit = environment / "pre-commit"
+    with say.step("Making the linters ready"):
+        process.output([pre_commit, "install-hooks"], "Installing the linters", cwd=project.ROOT, env=variables)
+    command = [pre_commit, "run", "--verbose", "--color=never", "--show-diff-on-failure", "--files", *files]
+    if fix:
+        with say.step("Mending what can be mended"):
+            process.run(command, cwd=project.ROOT, env=variables)
+    # Hooks mend what they find: to check alone, they get a copy.
+    with _copy(files, variables) as copy, say.step("Running the linters"):
+        code, printed = process.run(command, cwd=copy, env=variables)
+    counts = _counts(printed.replace(f"{copy}/", ""))
+    if not counts or (code and not any(count.failed for count in counts)):
+        raise process.explain("pre-commit", printed)
+    return counts
+
+
+def _files() -> list[str]:
+    """The repository's files, and those that are about to be."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]
+    code, printed = process.run(command, cwd=project.ROOT, env=_outside_git(dict(os.environ)))
+    if code and (project.ROOT / ".git").exists():
+        raise process.explain("Listing the files of the repository", printed)
+    if code:
+        raise NoRepository(
+            "The linters ask git which files are the project's, and this folder is no repository:"
+            " clone the project, or run `git init` here."
+        )
+    return [name for name in printed.split("\0") if name and os.path.lexists(project.ROOT / name)]
+
+
+def _variables(environment: Environment) -> dict[str, str]:
+    """What is installed and remembered stays in the cache of the project."""
+    return {
+        **_outside_git(environment.variables()),
+        "PRE_COMMIT_HOME": str(cache.home() / "pre-commit"),
+        "PYLINTHOME": str(cache.home() / "pylint"),
+        "VIRTUALENV_OVERRIDE_APP_DATA": str(cache.home() / "virtualenv"),
+        "npm_config_audit": "false",
+        "npm_config_fund": "false",
+        "npm_config_ignore_scripts": "true",
     }
-    if fix:
-        # Rules first, shape last: a mended rule may leave a line to be formatted.
-        say.line("Mending what can be mended.")
-    counts = []
-    for name, command in linters.items():
-        began = time.monotonic()
-        with say.step(name):
-            code, printed = process.run(command, cwd=project.ROOT, env=variables)
-        if code:
-            say.error(printed.rstrip())
-        counts.append(Count(f"lint: {name}", int(not code), int(bool(code)), 0, time.monotonic() - began))
-    problems = [problem for path in _files("*.xml") for problem in xml_problems(path, fix)]
-    for problem in problems:
-        say.error(problem)
-    return [*counts, Count("lint: xml", int(not problems), int(bool(problems)))]
 
 
-def xml_problems(path: Path, fix: bool = False) -> list[str]:
-    """What is wrong with the form of an XML file, and with its record ids."""
-    name = path if not path.is_absolute() else path.relative_to(project.ROOT)
-    full = project.ROOT / name
-    text = full.read_text(encoding="utf-8")
-    if fix:
-        tidy = "\n".join(line.rstrip().replace("\t", " " * 4) for line in text.strip().splitlines()) + "\n"
-        if tidy != text:
-            full.write_text(tidy, encoding="utf-8")
-            text = tidy
-    problems = []
-    try:
-        root = ElementTree.fromstring(text.encode())
-    except ElementTree.ParseError as error:
-        return [f"{name}: {error}"]
-    if not text.startswith('<?xml version="1.0" encoding="utf-8"') and root.tag == "odoo":
-        problems.append(f'{name}:1: begin with <?xml version="1.0" encoding="utf-8"?>')
-    if not text.endswith("\n") or text.endswith("\n\n"):
-        problems.append(f"{name}: end with one newline")
-    for number, line in enumerate(text.splitlines(), 1):
-        if "\t" in line or line != line.rstrip():
-            problems.append(f"{name}:{number}: a tab, or a space at the end of the line")
-        # Attributes may be aligned; an element begins at a step of four.
-        if re.match(r" *<[a-z/]", line) and (len(line) - len(line.lstrip())) % 4:
-            problems.append(f"{name}:{number}: indent elements by four spaces")
-    ids = [element.get("id") for element in root.iter() if element.tag in ("record", "template", "menuitem")]
-    problems += [f"{name}: the id {one} is there twice" for one in sorted({i for i in ids if i and ids.count(i) > 1})]
-    return problems
+def _outside_git(variables: dict[str, str]) -> dict[str, str]:
+    """Git tells the hooks that it runs which repository they are for; the copy is another one."""
+    return {key: value for key, value in variables.items() if not key.startswith("GIT_")}
 
 
-def _files(pattern: str) -> list[Path]:
-    """The repository's files of a kind, relative to its root."""
-    folders = [project.ROOT / name for name in _FOLDERS]
-    found = [*project.ROOT.glob(pattern), *(path for folder in folders for path in folder.rglob(pattern))]
-    return sorted(path.relative_to(project.ROOT) for path in found if "node_modules" not in path.parts)
+@contextlib.contextmanager
+def _copy(files: list[str], variables: dict[str, str]) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="lint-", dir=cache.home()) as folder:
+        copy = Path(folder)
+        for name in files:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(project.ROOT / name, copy / name, follow_symlinks=False)
+        for command in (["git", "init", "--quiet"], ["git", "add", "--all", "--force"]):
+            process.output(command, "Copying the files for the linters", cwd=copy, env=variables)
+        yield copy
+
+
+def _counts(printed: str) -> list[Count]:
+    """Count the hooks, and say what they have to say."""
+    hooks, _cut, diff = printed.partition(_DIFF)
+    found = list(_HOOK.finditer(hooks))
+    ends = [match.start() for match in found[1:]] + [len(hooks)]
+    counts = [_count(match, hooks[match.end() : end]) for match, end in zip(found, ends, strict=True)]
+    if diff:
+        say.error(f"--- what `./dev lint --fix` changes\n{diff.rstrip()}")
+    return counts
+
+
+def _count(found: re.Match, text: str) -> Count:
+    details = dict(_DETAIL.findall(text))
+    name = details["hook id"]
+    failed = found["end"] == "Failed"
+    skipped = found["end"] == "Skipped" and not found["nothing"]
+    said = _DETAIL.sub("", text).strip()
+    if failed or said:
+        (say.error if failed else say.line)(f"--- {name}\n{said}")
+    seconds = float(details.get("duration", "0").rstrip("s"))
+    return Count(f"lint: {name}", int(not failed and not skipped), int(failed), int(skipped), seconds)

