@@ -62,7 +62,8 @@ def select(parts: list[str], keyword: str | None, options: list[str]) -> Selecti
     addon, other, thorough = [], [], False
     for part in parts:
         path = Path(part.partition("::")[0])
-        found = [part] if path.exists() else []
+        # `devtools` is an area as well as a folder, which has no tests.
+        found = [part] if path.exists() and part not in areas() else []
         if not found and re.fullmatch(r"\w+", part):
             found = sorted(
                 str(file) for folder in (_ADDON_TESTS, _OTHER_TESTS) for file in folder.glob(f"test_*{part}*.py")

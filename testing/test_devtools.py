@@ -119,6 +119,11 @@ def test_an_unknown_area_is_one_sentence():
         tests.select(["nowhere"], None, [])
 
 
+def test_an_area_may_be_called_like_a_folder(monkeypatch):
+    monkeypatch.chdir(project.ROOT)
+    assert tests.select(["devtools"], None, []).other == [str(project.ROOT / "testing/test_devtools.py")]
+
+
 @pytest.mark.skipif(
     bool(os.environ.get("PGHOST") and not os.environ["PGHOST"].startswith("/")), reason="the server is not our own"
 )
