@@ -26,12 +26,14 @@ class Odoo:
         data_dir: Path,
         work: Path,
         more_addons: tuple[Path, ...] = (),
+        seconds_ahead: int = 0,
     ):
         self.source = source
         self.environment = environment
         self.server = server
         self.data_dir = data_dir
         self.work = work
+        self.seconds_ahead = seconds_ahead
         self.filestore = data_dir / "filestore"
         self.filestore.mkdir(parents=True, exist_ok=True)
         self.config = work / ("odoo-more.conf" if more_addons else "odoo.conf")
@@ -49,16 +51,22 @@ class Odoo:
         """The same Odoo with more folders of addons, such as those that only tests install."""
         return Odoo(self.source, self.environment, self.server, self.data_dir, self.work, folders)
 
+    def ahead(self, seconds: int) -> "Odoo":
+        """The same Odoo with a clock that is ahead; its databases need `clock.statements`."""
+        return Odoo(self.source, self.environment, self.server, self.data_dir, self.work, (), seconds)
+
     def variables(self) -> dict[str, str]:
         """The environment of an Odoo process: its database server by PG* and rtlcss and Node on the path."""
         search = node.modules(self.environment) / ".bin"
         inside = self.environment.variables(search)
-        return {**self.server.variables(), **{key: inside[key] for key in ("PATH", "VIRTUAL_ENV", "PYTHONUNBUFFERED")}}
+        inside = {key: inside[key] for key in ("PATH", "VIRTUAL_ENV", "PYTHONUNBUFFERED")}
+        return {**self.server.variables(), **inside, **({"PYTHONPATH": str(project.ROOT)} if self.seconds_ahead else {})}
 
     def command(self, *arguments: str | Path, subcommand: str = "") -> list:
         """The command line; the database comes with `-d` among the arguments."""
         chosen = subcommand.split() if subcommand else ["server"]
-        return [self.environment.python, "-m", "odoo", *chosen, "-c", self.config, *arguments]
+        module = ["devtools.clock", str(self.seconds_ahead)] if self.seconds_ahead else ["odoo"]
+        return [self.environment.python, "-m", *module, *chosen, "-c", self.config, *arguments]
 
     def install(self, database: str, modules: list[str], *, update: bool = False, level: str = "warn") -> str:
         """Install or update modules; the log."""

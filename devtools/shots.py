@@ -1,11 +1,11 @@
-"""./dev shots: the documentation's pictures, taken of a copy of the demonstration database.
+"""./dev shots: the documentation's pictures, taken of the demonstration company, always on the same day.
 
 `shots.toml` lists them; see its head for what a shot may say.
 """
 
 import subprocess
 
-from . import browser, cache, process, project, say, serve, workspace
+from . import browser, cache, clock, process, project, say, serve, workspace
 from .tests import free_port
 
 
@@ -13,20 +13,25 @@ def take(names: list[str]) -> int:
     """Take the named shots, or all."""
     chromium = browser.ensure()
     with workspace.opened("test") as place:
-        template, _logged = place.databases.addon_template()
-        database = place.scratch.database(place.databases, template, "shots")
-        camera = [place.odoo.environment.python, "-m", "devtools.camera"]
-        variables = {**place.odoo.variables(), "PYTHONPATH": str(project.ROOT), "PYTHONUNBUFFERED": "1"}
+        seconds = clock.seconds_ahead()
+        odoo = place.odoo.ahead(seconds)
+        database = place.scratch.database(place.databases, place.databases.base_template(), "shots")
+        for statement in clock.statements(database, seconds):
+            place.databases.sql(statement, database)
+        with say.step(f"Installing {project.ADDON} on {clock.PICTURE_DAY:%-d %B %Y}"):
+            odoo.install(database, [project.ADDON])
+        camera = [odoo.environment.python, "-m", "devtools.camera"]
+        variables = {**odoo.variables(), "DEVTOOLS_SECONDS_AHEAD": str(seconds)}
         wanted = process.output([*camera, "languages", *names], "Reading shots.toml", env=variables).split()
         if wanted:
             with say.step(f"Loading {', '.join(wanted)}"):
-                place.odoo.load_languages(database, wanted)
+                odoo.load_languages(database, wanted)
         port = free_port()
         log = cache.log("shots.log")
         with log.open("w") as stream:
-            command = place.odoo.command("-d", database, "--http-port", str(port), f"--db-filter=^{database}$")
+            command = odoo.command("-d", database, "--http-port", str(port), f"--db-filter=^{database}$")
             streams = {"stdin": subprocess.DEVNULL, "stdout": stream, "stderr": subprocess.STDOUT}
-            server = process.start(command, cwd=project.ROOT, env=place.odoo.variables(), **streams)
+            server = process.start(command, cwd=project.ROOT, env=odoo.variables(), **streams)
         url = f"http://127.0.0.1:{port}"
         photographer = None
         try:
