@@ -133,6 +133,7 @@ class Site:
         self.connection = psycopg2.connect(dbname=database)
         self.connection.autocommit = True
         self.sessions: dict[str, str] = {}
+        self.languages: dict[str, str] = {}
 
     def session(self, user: str) -> str:
         """The session cookie of a user; Odoo's demonstration users have their login as password."""
@@ -144,12 +145,15 @@ class Site:
         return self.sessions[user]
 
     def speak(self, user: str, lang: str) -> None:
-        """Give a user a language, through Odoo so that it notices."""
+        """Give a user a language, through Odoo so that it notices; who is logged in keeps the one that they have."""
         [user_id] = self._row("SELECT id FROM res_users WHERE login = %s", user)
         call = {"model": "res.users", "method": "write", "args": [[user_id], {"lang": lang}], "kwargs": {}}
         body = json.load(self._post("/web/dataset/call_kw", call, self.session("admin")))
         if "error" in body:
             raise Failure(f"{user} cannot have the language {lang}: {body['error']['data']['message']}")
+        if self.languages.get(user, "en_US") != lang:
+            self.sessions.pop(user, None)
+            self.languages[user] = lang
 
     def address(self, path: str) -> str:
         """The URL of a path in which `{module.name}` stands for the id of that record."""

@@ -21,7 +21,7 @@ def take(names: list[str]) -> int:
         with say.step(f"Installing {project.ADDON} on {clock.PICTURE_DAY:%-d %B %Y}"):
             odoo.install(database, [project.ADDON])
         camera = [odoo.environment.python, "-m", "devtools.camera"]
-        variables = {**odoo.variables(), "DEVTOOLS_SECONDS_AHEAD": str(seconds)}
+        variables = {**odoo.variables(), "DEVTOOLS_SECONDS_AHEAD": str(seconds), **browser.fonts()}
         wanted = process.output([*camera, "languages", *names], "Reading shots.toml", env=variables).split()
         if wanted:
             with say.step(f"Loading {', '.join(wanted)}"):
