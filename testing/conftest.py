@@ -1,10 +1,11 @@
 """What the tests around the addon share: a workspace on the test server, and a site that is served from it."""
 
+import contextlib
 import subprocess
 
 import pytest
 
-from devtools import cache, process, project, serve, workspace
+from devtools import cache, i18n, process, project, serve, workspace
 from devtools.tests import free_port
 
 
@@ -21,11 +22,27 @@ def base(place):
     return place.databases.base_template()
 
 
+@pytest.fixture(scope="session")
+def languages(place):
+    """A demonstration database with all languages, and what loading them logged."""
+    template, _logged = place.databases.addon_template()
+    name = place.scratch.database(place.databases, template, "languages")
+    command = place.odoo.command("-d", name, "-l", *i18n.languages(), subcommand="i18n loadlang")
+    return name, place.odoo.finish(command, "Loading the languages", "languages")
+
+
 @pytest.fixture(scope="module")
 def served(place):
     """The address and the database of an Odoo that serves a copy of the demonstration database."""
     template, _logged = place.databases.addon_template()
     name = place.scratch.database(place.databases, template, "served")
+    with serving(place, name) as url:
+        yield url, name
+
+
+@contextlib.contextmanager
+def serving(place, name):
+    """Serve a database; its address."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     log = cache.log(f"served-{port}.log")
@@ -35,6 +52,6 @@ def served(place):
         server = process.start(command, cwd=project.ROOT, env=place.odoo.variables(), **streams)
     try:
         serve.wait_for(server, url, log)
-        yield url, name
+        yield url
     finally:
         process.stop(server)

@@ -47,25 +47,16 @@ def test_faults_are_found(tmp_path, monkeypatch, text, translation, found):
     assert found in problem
 
 
-@pytest.fixture(scope="module")
-def loaded(place):
-    """A database with all languages, and what loading them logged."""
-    template, _logged = place.databases.addon_template()
-    database = place.scratch.database(place.databases, template, "languages")
-    command = place.odoo.command("-d", database, "-l", *LANGUAGES, subcommand="i18n loadlang")
-    return database, place.odoo.finish(command, "Loading the languages", "languages")
-
-
 class TestLoading:
     """All languages in one database, beside each other."""
 
-    def test_nothing_is_complained_about(self, loaded):
-        _database, log = loaded
+    def test_nothing_is_complained_about(self, languages):
+        _database, log = languages
         assert troubles(log) == []
 
-    def test_each_language_says_what_its_file_says(self, place, loaded, tmp_path):
+    def test_each_language_says_what_its_file_says(self, place, languages, tmp_path):
         """What Odoo does not accept, it drops without a word: what it has taken in is asked back from it."""
-        database, _log = loaded
+        database, _log = languages
         code = f"""
 from odoo.tools.translate import trans_export
 for lang in env["res.lang"].search([("code", "!=", "en_US")]):
