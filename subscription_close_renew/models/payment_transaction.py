@@ -197,7 +197,8 @@ class PaymentTransaction(models.Model):
         elif self.state in ("pending", "authorized"):
             periods._note_pending()
         elif self.state in ("error", "cancel"):
-            message = self.state_message or self.env._("The payment provider gave no reason.")
+            env = self.with_context(lang=periods.order_id[:1]._get_lang()).env
+            message = self.state_message or env._("The payment provider gave no reason.")
             if self.operation == "offline" and self._is_latest_of(periods):
                 periods._decline(message)
             else:

@@ -26,6 +26,14 @@ class SaleOrder(models.Model):
     )
 
     @api.model
+    def _as_scheduled(self):
+        """Return the model in the language of the company, whose staff read what a scheduled action writes.
+
+        :rtype: sale.order
+        """
+        return self.with_context(lang=self.env.company.partner_id.lang)
+
+    @api.model
     def _run_in_turn(self, *turns):
         """Call :meth:`_run_for_due` several times, as long as there is time; what is left comes when Odoo calls again.
 

@@ -23,7 +23,7 @@ class SaleOrder(models.Model):
 
         Any number of these actions may run at once, on any number of machines.
         """
-        self._bill_due(Domain.TRUE)
+        self._as_scheduled()._bill_due(Domain.TRUE)
 
     def action_subscription_bill(self):
         """Do for these subscriptions at once what the scheduled action does at night.

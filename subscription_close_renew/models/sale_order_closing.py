@@ -389,8 +389,9 @@ class SaleOrder(models.Model):
 
         May run at any time and any number of times a day, before or after billing.
         """
-        self._run_in_turn(*self._get_expiration_turns())
-        self._close_unpaid()
+        orders = self._as_scheduled()
+        orders._run_in_turn(*orders._get_expiration_turns())
+        orders._close_unpaid()
 
     @api.model
     def _get_expiration_turns(self):

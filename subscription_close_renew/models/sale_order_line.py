@@ -211,8 +211,9 @@ class SaleOrderLine(models.Model):
 
         :rtype: str
         """
-        return self.env._(
+        env = self.with_context(lang=self.order_id._get_lang()).env
+        return env._(
             "%(start)s to %(end)s",
-            start=format_date(self.env, date_start),
-            end=format_date(self.env, date_end - timedelta(days=1)),
+            start=format_date(env, date_start),
+            end=format_date(env, date_end - timedelta(days=1)),
         )

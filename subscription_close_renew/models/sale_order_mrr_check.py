@@ -17,9 +17,9 @@ class SaleOrder(models.Model):
     def _cron_subscription_mrr_check(self):
         """Compare the ledger of MRR with the orders, and tell the salesperson of each order where they differ."""
         for difference in self._get_mrr_differences():
-            order = self.browse(difference["order_id"])
+            order = self._as_scheduled().browse(difference["order_id"])
             _logger.warning("The MRR ledger of subscription %s (id %s) differs: %s", order.name, order.id, difference)
-            order._ask_for_attention(self.env._("MRR differs"), order._get_mrr_difference_message(difference))
+            order._ask_for_attention(order.env._("MRR differs"), order._get_mrr_difference_message(difference))
 
     def _get_mrr_difference_message(self, difference):
         """Return what is wrong with the ledger of a subscription, as a sentence.

@@ -64,7 +64,7 @@ class SaleOrder(models.Model):
 
         May run at any time, any number of times. A day that was missed is made up for; nobody is renewed without notice.
         """
-        self._run_in_turn(
+        self._as_scheduled()._run_in_turn(
             {
                 "domain": self._get_renewal_notice_domain(),
                 "date_field": "end_date",

@@ -106,7 +106,8 @@ class SaleSubscriptionPeriod(models.Model):
         """
         self.ensure_one()
         invoice = self._get_open_invoice()
-        refusal = self.order_id.payment_token_id._get_charge_refusal(self.order_id)
+        token = self.order_id.payment_token_id.with_context(lang=self.order_id._get_lang())
+        refusal = token._get_charge_refusal(self.order_id)
         if refusal:
             self._decline(refusal)
             return
@@ -210,10 +211,11 @@ class SaleSubscriptionPeriod(models.Model):
         self.ensure_one()
         if earlier:
             tomorrow = self.company_id._get_subscription_today() + timedelta(days=1)
+            env = self.with_context(lang=self.order_id._get_lang()).env
             self.write(
                 {
                     "charge_state": "declined",
-                    "charge_error": self.env._("An earlier period is to be paid first."),
+                    "charge_error": env._("An earlier period is to be paid first."),
                     "retry_date": earlier.retry_date or tomorrow,
                 }
             )
