@@ -98,6 +98,8 @@ def _parser() -> argparse.ArgumentParser:
 
     command("i18n", _i18n, "Export the texts for translation, and say what each language lacks.")
 
+    command("wheel", _wheel, "Build the package that pip installs into dist/.")
+
     shots = command("shots", _shots, "Take the screenshots of the documentation.")
     shots.add_argument("names", nargs="*", metavar="NAME", help="only these, as named in devtools/shots.toml")
 
@@ -157,6 +159,12 @@ def _i18n(_asked) -> int:
     from . import i18n
 
     return i18n.update()
+
+
+def _wheel(_asked) -> int:
+    from . import wheel
+
+    return wheel.run()
 
 
 def _shots(asked) -> int:

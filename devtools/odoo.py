@@ -25,7 +25,7 @@ class Odoo:
         server: Server,
         data_dir: Path,
         work: Path,
-        more_addons: tuple[Path, ...] = (),
+        addons: tuple[Path, ...] = (project.ROOT,),
         seconds_ahead: int = 0,
     ):
         self.source = source
@@ -36,9 +36,9 @@ class Odoo:
         self.seconds_ahead = seconds_ahead
         self.filestore = data_dir / "filestore"
         self.filestore.mkdir(parents=True, exist_ok=True)
-        self.config = work / ("odoo-more.conf" if more_addons else "odoo.conf")
+        self.config = work / f"odoo-{cache.digest(*addons)}.conf"
         settings = {
-            "addons_path": ",".join(str(path) for path in (*source.addons, project.ROOT, *more_addons)),
+            "addons_path": ",".join(str(path) for path in (*source.addons, *addons)),
             "data_dir": data_dir,
             "http_interface": "127.0.0.1",
             "list_db": "False",
@@ -49,11 +49,19 @@ class Odoo:
 
     def with_addons(self, *folders: Path) -> "Odoo":
         """The same Odoo with more folders of addons, such as those that only tests install."""
-        return Odoo(self.source, self.environment, self.server, self.data_dir, self.work, folders)
+        return self._changed(addons=(project.ROOT, *folders))
+
+    def installed_in(self, environment: Environment) -> "Odoo":
+        """The same Odoo in another environment, which has the addon as a package: the repository's is out of reach."""
+        return self._changed(environment=environment, addons=())
 
     def ahead(self, seconds: int) -> "Odoo":
         """The same Odoo with a clock that is ahead; its databases need `clock.statements`."""
-        return Odoo(self.source, self.environment, self.server, self.data_dir, self.work, (), seconds)
+        return self._changed(seconds_ahead=seconds)
+
+    def _changed(self, **changes) -> "Odoo":
+        same = {key: getattr(self, key) for key in ("source", "environment", "server", "data_dir", "work")}
+        return Odoo(**{**same, **changes})
 
     def variables(self) -> dict[str, str]:
         """The environment of an Odoo process: its database server by PG* and rtlcss and Node on the path."""
