@@ -15,6 +15,8 @@ from pathlib import Path
 import psycopg2
 import websocket
 
+from . import storefront
+
 try:
     import tomllib
 except ImportError:  # Python 3.10
@@ -235,12 +237,15 @@ def main(arguments: list[str]) -> int:
         site = Site(url, database)
         for shot in shots(names):
             try:
-                print(f"{shot['name']}: {take(browser, site, shot).relative_to(Path.cwd())}")
+                file = take(browser, site, shot)
+                storefront.publish(file)
+                print(f"{shot['name']}: {file.relative_to(Path.cwd())}")
             except Failure as failure:
                 failed += 1
                 broken = Path(tempfile.gettempdir()) / f"shot-{shot['name']}.png"
                 broken.write_bytes(browser.picture(shot["width"], shot["height"], None))
                 print(f"{shot['name']}: {failure}; what was there is in {broken}", file=sys.stderr)
+        storefront.banner(browser)
     finally:
         browser.close()
     return 1 if failed else 0

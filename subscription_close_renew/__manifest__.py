@@ -58,6 +58,7 @@
             "subscription_close_renew/static/tests/tours/*.js",
         ],
     },
+    "images": ["static/description/banner.png"],
     "pre_init_hook": "pre_init_hook",
     "uninstall_hook": "uninstall_hook",
     "application": True,
