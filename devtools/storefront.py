@@ -33,5 +33,5 @@ def banner(browser) -> None:
 def _save(picture: bytes, name: str) -> None:
     # 256 colours take a third of the bytes, and chosen so that none is far off, they look the same.
     colours = Image.open(io.BytesIO(picture)).convert("RGB")
-    colours = colours.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    colours = colours.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
     colours.save(_PAGE.with_name(name), optimize=True)

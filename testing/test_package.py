@@ -136,6 +136,12 @@ print(room.__file__)
         assert troubles(installed.install(database, [project.ADDON])) == []
         assert self._state(place, database) == [["installed", project.manifest()["version"]]]
 
+    def test_page_is_shown_with_its_pictures(self, installed, database):
+        code = f"print(env['ir.module.module'].search([('name', '=', '{project.ADDON}')]).description_html)"
+        page = installed.script(database, code, "Reading the page")
+        shown = re.findall(rf'src="/{project.ADDON}/static/description/([^"]+)"', page)
+        assert shown == re.findall(r'src="([^"]+)"', PAGE.read_text(encoding="utf-8"))
+
     def test_upgrades_to_the_files_of_the_repository(self, place, database):
         assert troubles(place.odoo.install(database, [project.ADDON], update=True)) == []
         assert self._state(place, database) == [["installed", project.manifest()["version"]]]
