@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command("i18n", _i18n, "Export the texts for translation, and say what each language lacks.")
 
-    command("wheel", _wheel, "Build the package that pip installs into dist/.")
+    command("wheel", _wheel, "Build the package for pip, into dist/.")
 
     shots = command("shots", _shots, "Take the screenshots of the documentation.")
     shots.add_argument("names", nargs="*", metavar="NAME", help="only these, as named in devtools/shots.toml")

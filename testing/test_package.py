@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageChops
 
 from devtools import process, project, wheel
 from devtools.odoo import troubles
@@ -15,6 +16,7 @@ from devtools.virtualenv import Environment
 
 HOME = f"odoo/addons/{project.ADDON}/"
 PAGE = project.ADDON_PATH / "static/description/index.html"
+PICTURES = project.ROOT / "docs/images"
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,14 @@ class TestPage:
         shown = set(re.findall(r'src="([^"]+)"', PAGE.read_text(encoding="utf-8")))
         there = {path.name for path in PAGE.parent.iterdir()}
         assert there - {PAGE.name, "icon.png", "icon.svg", "banner.png"} == shown
+
+    def test_pictures_are_those_of_the_documentation(self):
+        """If this fails, run `./dev shots`."""
+        for name in re.findall(r'src="([^"]+)"', PAGE.read_text(encoding="utf-8")):
+            here, there = (Image.open(folder / name).convert("RGB") for folder in (PAGE.parent, PICTURES))
+            assert here.size == there.size, name
+            # 256 colours are near those that were there.
+            assert max(high for _low, high in ImageChops.difference(here, there).getextrema()) < 32, name
 
     def test_pictures_load_quickly(self):
         assert sum(path.stat().st_size for path in PAGE.parent.iterdir()) < 1_500_000
