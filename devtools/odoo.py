@@ -68,7 +68,11 @@ class Odoo:
         search = node.modules(self.environment) / ".bin"
         inside = self.environment.variables(search)
         inside = {key: inside[key] for key in ("PATH", "VIRTUAL_ENV", "PYTHONUNBUFFERED")}
-        return {**self.server.variables(), **inside, **({"PYTHONPATH": str(project.ROOT)} if self.seconds_ahead else {})}
+        return {
+            **self.server.variables(),
+            **inside,
+            **({"PYTHONPATH": str(project.ROOT)} if self.seconds_ahead else {}),
+        }
 
     def command(self, *arguments: str | Path, subcommand: str = "") -> list:
         """The command line; the database comes with `-d` among the arguments."""
