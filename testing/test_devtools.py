@@ -226,6 +226,7 @@ def clone(tmp_path, monkeypatch):
     for name, text in {
         "__init__.py": "",
         "__manifest__.py": MANIFEST,
+        "README.rst": "A sample\n",
         "i18n/de.po": PO,
         "static/src/sample.js": 'export const sample = "sample";\n',
         "views/menus.xml": XML,
