@@ -124,7 +124,12 @@ export class RetentionController extends Component {
     }
 
     formatMonth(row) {
-        return row.month ? deserializeDate(row.month).toFormat("MMM yyyy") : _t("All");
+        if (!row.month) {
+            return _t("All");
+        }
+        // These are months of this calendar, also where the language has another.
+        const month = deserializeDate(row.month).reconfigure({ outputCalendar: "gregory" });
+        return month.toLocaleString({ month: "short", year: "numeric" });
     }
 
     formatValue(value, options = {}) {
