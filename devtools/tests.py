@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from . import browser, cache, lint, process, project, say, workspace
 from .counts import Count, summarise
-from .odoo import Odoo
+from .odoo import Odoo, troubles
 from .say import Stop
 from .workspace import Workspace
 
@@ -18,6 +18,8 @@ _OTHER_TESTS = project.ROOT / "testing"
 _NOTHING_RAN = 5
 # Machines have two cores.
 _AT_ONCE = 2
+# How Odoo sums up the tests that it ran.
+_RAN = re.compile(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests")
 
 
 class Selection(NamedTuple):
@@ -29,6 +31,8 @@ class Selection(NamedTuple):
     whole: bool
     thorough: bool
     """Whether tests that have a short form and a long one take the long one: who names an area can wait for it."""
+    extending: tuple[Path, ...] = ()
+    """Folders of addons that extend the addon."""
 
 
 def run(parts: list[str], keyword: str | None, options: list[str], with_browser: bool) -> int:
@@ -44,6 +48,7 @@ def run(parts: list[str], keyword: str | None, options: list[str], with_browser:
         if chosen.addon:
             installed, sessions = _addon_sessions(place, chosen, with_browser)
             counts += installed
+        counts += [extension(place, folder)[0] for folder in chosen.extending]
         if chosen.other:
             sessions.append(_other_session(place, chosen, with_browser))
         # The whole is done side by side; of parts, somebody wants to see how they come along.
@@ -59,9 +64,12 @@ def select(parts: list[str], keyword: str | None, options: list[str]) -> Selecti
         addon = [str(_ADDON_TESTS)] if _ADDON_TESTS.is_dir() else []
         other = [str(_OTHER_TESTS)] if any(_OTHER_TESTS.glob("test_*.py")) else []
         return Selection(addon, other, options, whole=not keyword, thorough=False)
-    addon, other, thorough = [], [], False
+    addon, other, extending, thorough = [], [], [], False
     for part in parts:
         path = Path(part.partition("::")[0])
+        if (path / "__manifest__.py").exists() and path.resolve() != project.ADDON_PATH:
+            extending.append(path.resolve())
+            continue
         # `devtools` is an area as well as a folder, which has no tests.
         found = [part] if path.exists() and part not in areas() else []
         if not found and re.fullmatch(r"\w+", part):
@@ -74,7 +82,7 @@ def select(parts: list[str], keyword: str | None, options: list[str]) -> Selecti
         for one in found:
             absolute = str(Path(one.partition("::")[0]).resolve()) + one[len(one.partition("::")[0]) :]
             (addon if absolute.startswith(str(project.ADDON_PATH)) else other).append(absolute)
-    return Selection(addon, other, options, whole=False, thorough=thorough)
+    return Selection(addon, other, options, whole=False, thorough=thorough, extending=tuple(extending))
 
 
 def areas() -> list[str]:
@@ -189,6 +197,33 @@ def _finish(sessions: list[_Session]) -> list[Count]:
     return [session.result() for session in sessions]
 
 
+def extension(place: Workspace, folder: Path) -> tuple[Count, str, Odoo]:
+    """Install an addon that extends this one, and run its tests in Odoo.
+
+    :return: the counts, the database, and the Odoo that knows the addon
+    """
+    began = time.monotonic()
+    name = folder.name
+    odoo = place.odoo.with_addons(folder.parent)
+    database = place.scratch.database(place.databases, place.databases.addon_template()[0], name)
+    command = odoo.command("-d", database, "-i", name, "--test-tags", f"/{name}", "--stop-after-init")
+    command += ["--http-port", str(free_port()), "--log-level=info"]
+    log = cache.log(f"test-{name}.log")
+    with say.step(f"Installing {name} and running its tests"):
+        _code, printed = process.run(command, log=log, env=odoo.variables(), cwd=project.ROOT)
+    ran = _RAN.search(printed)
+    if not ran:
+        raise process.explain(f"Installing {name}", printed, log)
+    found = troubles(printed)
+    for trouble in found:
+        say.error(trouble)
+    failed = int(ran[1]) + int(ran[2])
+    passed = int(ran[3]) - failed
+    # What is logged beside is a failure, too.
+    counts = Count(name, passed, failed or int(bool(found)), 0, time.monotonic() - began)
+    return counts, database, odoo
+
+
 def core() -> int:
     """Run the suites of `sale` and `sale_management` with the addon and without; fail on what fails only with it."""
     browser.ensure()
@@ -204,7 +239,7 @@ def core() -> int:
             with say.step(f"Running Odoo's tests of {modules} {label} the addon"):
                 log = cache.log(f"core-{label}.log")
                 _code, printed = process.run(command, log=log, env=place.odoo.variables(), cwd=project.ROOT)
-            ran = re.search(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests", printed)
+            ran = _RAN.search(printed)
             if not ran:
                 raise Stop(f"Odoo's tests {label} the addon did not come to an end: see {log}.")
             failures[label] = set(re.findall(r"(?:FAIL|ERROR): (\w+\.\w+)", printed))

@@ -4,6 +4,8 @@ from odoo import SUPERUSER_ID, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import format_date, format_datetime
 
+from .sale_order import RUNNING_STATES
+
 
 class SaleOrder(models.Model):
     """Customers close their subscription by themselves."""
@@ -54,6 +56,18 @@ class SaleOrder(models.Model):
                 "%(order)s cannot be closed in the portal. Please contact us, and we close it for you.", order=self.name
             )
         return refusal
+
+    def _get_portal_close_notice(self):
+        """Return what the page of a subscription says in place of its button, where the plan would let customers close.
+
+        Only a rule of an addon that extends this one, such as a minimum term, makes it say anything.
+
+        :rtype: str | bool
+        """
+        self.ensure_one()
+        if not self.plan_id.user_closable or self.subscription_state not in RUNNING_STATES or self.is_closing:
+            return False
+        return self._get_portal_close_refusal()
 
     def _get_portal_keep_refusal(self):
         """Return why the customer cannot undo the close of a subscription, or False.

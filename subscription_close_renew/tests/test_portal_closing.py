@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 from lxml import html
 
 from odoo.tests import Form
@@ -347,6 +349,18 @@ class TestPortalClosingRefused(PortalClosingCase):
         answer = self.close(self.portal_user)
         self.assertClosingRefused(answer, 403, "cannot be closed in the portal")
         self.assertClosingRefused(self.form(self.portal_user), 403, "cannot be closed in the portal")
+
+    def test_rule_of_another_addon_stands_on_the_page_in_place_of_the_button(self):
+        with patch.object(type(self.order), "_get_close_refusal", lambda order: "Not before spring."):
+            page = self.open(self.page_of(self.order), self.portal_user)
+            self.assertFalse(self.found(page, "subscription_close"))
+            self.assertEqual(self.text(page, "subscription_close_notice"), "Not before spring.")
+            self.assertClosingRefused(self.close(self.portal_user), 403, "Not before spring.")
+
+    def test_page_says_nothing_about_closing_where_the_plan_has_no_button(self):
+        self.monthly.user_closable = False
+        page = self.open(self.page_of(self.order), self.portal_user)
+        self.assertFalse(self.found(page, "subscription_close_notice"))
 
     def test_unknown_archived_hidden_or_no_reason(self):
         gone = self.env["sale.order.close.reason"].create({"name": "Gone"})

@@ -1,0 +1,43 @@
+"""The addon that the guide for integrators builds: it works, and goes without a trace."""
+
+import re
+
+import pytest
+
+from devtools import project, tests
+from devtools.odoo import troubles
+
+EXAMPLE = project.ROOT / "examples/subscription_minimum_term"
+GUIDE = project.ROOT / "docs/integrator.md"
+_FILE = re.compile(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def installed(place):
+    """The counts of the example's own tests, the database that they ran in, and the Odoo that knows the example."""
+    return tests.extension(place, EXAMPLE)
+
+
+class TestExample:
+    """In the order in which it happens to a company."""
+
+    def test_its_own_tests_pass_and_log_nothing(self, installed):
+        count, _database, _odoo = installed
+        assert count.passed >= 8
+        assert not count.failed
+
+    def test_uninstall(self, place, installed):
+        _count, database, odoo = installed
+        assert troubles(odoo.uninstall(database, [EXAMPLE.name])) == []
+        left = place.databases.sql(f"SELECT name FROM ir_model_data WHERE module = '{EXAMPLE.name}'", database)
+        assert left == []
+
+
+def test_guide_shows_each_file_of_the_example_as_it_is():
+    shown = dict(_FILE.findall(GUIDE.read_text(encoding="utf-8")))
+    files = {
+        str(path.relative_to(EXAMPLE.parent)): path.read_text(encoding="utf-8")
+        for path in EXAMPLE.rglob("*")
+        if path.suffix in (".py", ".xml")
+    }
+    assert shown == files
