@@ -92,14 +92,23 @@ class SaleOrder(models.Model):
         reasons = self.env["sale.order.close.reason"]
         return reasons.search_fetch([("visible_in_portal", "=", True)], reasons._get_portal_fields())
 
-    def _get_portal_close_effect(self, when=None):
-        """Return, in words, when a subscription ends if its customer closes it now.
+    def _get_portal_close_when(self):
+        """Return when a subscription ends that its customer closes in the portal: as its plan says.
 
-        :param str when: ``now`` or ``period_end``; without it, what the plan says
+        :return: ``now`` or ``period_end``
         :rtype: str
         """
         self.ensure_one()
-        when = when or self.plan_id.user_closable_when
+        return self.plan_id.user_closable_when
+
+    def _get_portal_close_effect(self, when=None):
+        """Return, in words, when a subscription ends if its customer closes it now.
+
+        :param str when: ``now`` or ``period_end``; without it, as in the portal
+        :rtype: str
+        """
+        self.ensure_one()
+        when = when or self._get_portal_close_when()
         end_date = self._get_close_date(when)
         values = {"order": self.name, "date": format_date(self.env, end_date)}
         if end_date <= self.company_id._get_subscription_today():
@@ -139,7 +148,7 @@ class SaleOrder(models.Model):
             raise UserError(self.env._("Please choose a reason from the list. Nothing was changed."))
         # Staff read the chatter, in their language.
         message = self._with_staff_lang().env._("The customer closed the subscription in the portal.")
-        self._close_by_customer(reason, self.plan_id.user_closable_when, message, user)
+        self._close_by_customer(reason, self._get_portal_close_when(), message, user)
 
     def _keep_as_customer(self, user):
         """Undo a planned close as the customer wishes, who asked for it before.

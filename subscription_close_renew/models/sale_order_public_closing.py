@@ -14,7 +14,7 @@ class SaleOrder(models.Model):
         :rtype: str
         """
         self.ensure_one()
-        return self.plan_id.user_closable_when if self.plan_id.user_closable else "period_end"
+        return self._get_portal_close_when() if self.plan_id.user_closable else "period_end"
 
     def _close_on_public_page(self):
         """Close a subscription for the customer, who has confirmed it by email, and send a receipt.

@@ -69,6 +69,13 @@ class TestPortalClosing(PortalClosingCase):
         self.expire(until="2027-02-28")
         self.assertEqual(self.order.subscription_state, "churned")
 
+    def test_addon_that_extends_this_one_says_when_it_ends(self):
+        self.invoice(self.order)
+        with patch.object(type(self.order), "_get_portal_close_when", lambda order: "period_end"):
+            self.assertIn("02/28/2027", self.text(self.form(self.portal_user), "subscription_close_effect"))
+            self.close(self.portal_user)
+        self.assertDates(self.order, end_date="2027-02-28", closed_on=False)
+
     def test_paused_subscription_can_be_closed(self):
         self.order.subscription_pause()
         self.close(self.portal_user)
