@@ -1,15 +1,11 @@
 """The addon that the guide for integrators builds: it works, and goes without a trace."""
 
-import re
-
 import pytest
 
 from devtools import project, tests
 from devtools.odoo import troubles
 
 EXAMPLE = project.ROOT / "examples/subscription_minimum_term"
-GUIDE = project.ROOT / "docs/integrator.md"
-_FILE = re.compile(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +27,3 @@ class TestExample:
         assert troubles(odoo.uninstall(database, [EXAMPLE.name])) == []
         left = place.databases.sql(f"SELECT name FROM ir_model_data WHERE module = '{EXAMPLE.name}'", database)
         assert left == []
-
-
-def test_guide_shows_each_file_of_the_example_as_it_is():
-    shown = dict(_FILE.findall(GUIDE.read_text(encoding="utf-8")))
-    files = {
-        str(path.relative_to(EXAMPLE.parent)): path.read_text(encoding="utf-8")
-        for path in EXAMPLE.rglob("*")
-        if path.suffix in (".py", ".xml")
-    }
-    assert shown == files
