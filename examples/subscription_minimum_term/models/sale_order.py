@@ -19,8 +19,8 @@ class SaleOrder(models.Model):
         if billed >= minimum:
             return False
         return self.env._(
-            "%(order)s is in its minimum term (billing periods: %(minimum)s, invoiced so far: %(billed)s). It can be closed "
-            "once all of them are invoiced; until then, only an administrator of Sales can close it.",
+            "%(order)s is in its minimum term (billing periods: %(minimum)s, invoiced so far: %(billed)s). It can be "
+            "closed once all of them are invoiced; until then, only an administrator of Sales can close it.",
             order=self.display_name,
             minimum=minimum,
             billed=billed,
