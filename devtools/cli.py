@@ -69,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "parts",
         nargs="*",
         metavar="AREA|PATH",
-        help="such as `closing`; `crash` and `histories` take minutes, `core` runs Odoo's own suites",
+        help="such as `closing`; `crash` and `histories` take minutes, `core` runs Odoo's own suites; "
+        "or the folder of an addon that extends this one",
     )
     test.add_argument("-k", dest="keyword", metavar="NAME", help="only the tests whose names match")
     test.add_argument("--no-browser", action="store_true", help="leave out the tests that drive a browser")

@@ -124,6 +124,12 @@ def test_an_area_may_be_called_like_a_folder(monkeypatch):
     assert tests.select(["devtools"], None, []).other == [str(project.ROOT / "testing/test_devtools.py")]
 
 
+def test_an_addon_that_extends_this_one_is_not_for_pytest():
+    example = project.ROOT / "examples/subscription_minimum_term"
+    chosen = tests.select([str(example)], None, [])
+    assert (chosen.extending, chosen.addon, chosen.other) == ((example,), [], [])
+
+
 @pytest.mark.skipif(
     bool(os.environ.get("PGHOST") and not os.environ["PGHOST"].startswith("/")), reason="the server is not our own"
 )
