@@ -238,8 +238,25 @@ class PaymentTransaction(models.Model):
         self.amount_mismatch = False
         self.provider_reference = reference or self.provider_reference
         self._set_done(state_message=self.env._("Resolved as paid by %(user)s.", user=self.env.user.name))
-        values = {"date": payment_date, "memo": reference or self.reference}
+        values = self._prepare_recorded_payment_values(payment_date, reference)
         self.with_context(subscription_payment_values=values)._post_process()
+
+    def _prepare_recorded_payment_values(self, payment_date, reference=None):
+        """Return the values of the payment of a transaction that the user takes as paid.
+
+        :param date payment_date: when it was paid
+        :param str reference: what the provider calls the payment
+        :rtype: dict
+        """
+        values = {"date": payment_date, "memo": reference or self.reference}
+        if not self.provider_id.journal_id:
+            # Of a provider that is out of use, the money arrived at the bank.
+            journals = self.env["account.journal"]
+            domain = [*journals._check_company_domain(self.company_id), ("type", "=", "bank")]
+            journal = journals.search(domain, limit=1)
+            line = journal.inbound_payment_method_line_ids[:1]
+            values |= {"journal_id": journal.id, "payment_method_line_id": line.id}
+        return values
 
     def _note_not_paid(self):
         """Take transactions of an unknown outcome as failed, as the user says; a late success is still recorded."""

@@ -1,7 +1,10 @@
 from odoo.exceptions import ValidationError
+from odoo.modules.neutralize import get_neutralization_queries
 from odoo.tests import tagged
 
 from .payment_common import SubscriptionPaymentCommon
+
+ADDON = "subscription_close_renew"
 
 
 @tagged("post_install", "-at_install")
@@ -171,6 +174,18 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
         self.env.flush_all()
         self.env.cr.execute("UPDATE payment_provider SET state = 'disabled' WHERE id = %s", [self.payment_provider.id])
         self.env.invalidate_all()
+        self.assertNotCalled(order, "disabled")
+
+    def test_no_card_is_called_in_a_neutralized_copy_of_the_database(self):
+        self.payment_provider.state = "enabled"
+        order = self.subscription(card=self.card())
+        self.env["ir.cron"]._set_subscription_billing_workers(2)
+        self.env.flush_all()
+        for query in get_neutralization_queries(["base", "payment", ADDON]):
+            self.env.cr.execute(query)
+        self.env.invalidate_all()
+        workers = self.env["ir.cron"]._get_subscription_billing_crons()
+        self.assertEqual(workers.mapped("active"), [False, False])
         self.assertNotCalled(order, "disabled")
 
     def test_card_of_an_archived_payment_method_is_not_called(self):

@@ -270,6 +270,19 @@ class TestPaymentExceptionPaid(PaymentExceptionCommon):
     def resolve_as_paid(self, order, **values):
         return self.resolve(order, "paid", payment_date="2027-01-30", reference="BANK-17", **values)
 
+    def test_payment_of_a_provider_without_a_journal_is_registered_at_the_bank(self):
+        order = self.frozen_subscription()
+        self.payment_provider.state = "disabled"
+        self.env["account.payment.method.line"].search(
+            [("payment_provider_id", "=", self.payment_provider.id)]
+        ).payment_provider_id = False
+        self.payment_provider.invalidate_recordset(["journal_id"])
+        self.assertFalse(self.payment_provider.journal_id)
+        self.resolve_as_paid(order)
+        payment = self.payments(order)
+        self.assertEqual((payment.journal_id, payment.memo), (self.bank_journal, "BANK-17"))
+        self.assertEqual(order.period_ids.status, "paid")
+
     def test_invoice_is_posted_and_paid(self):
         order = self.frozen_subscription()
         self.resolve_as_paid(order)
