@@ -101,9 +101,10 @@ class SaleSubscriptionMovement(models.Model):
     def _unlink_except_ledger(self):
         self._check_ledger_access()
 
-    @api.model
     def action_check(self):
         """Recompute from the orders what the ledger must sum up to, and show the subscriptions that differ.
+
+        All of them, whichever movements are selected in the list.
 
         :return: a notification that all agree, or a window action with those that do not
         :rtype: dict

@@ -2,6 +2,7 @@ from datetime import timedelta
 
 from odoo import fields
 from odoo.exceptions import AccessError, UserError
+from odoo.service.model import call_kw
 from odoo.tests import tagged
 from odoo.tools import SQL, mute_logger
 
@@ -560,6 +561,11 @@ class TestLedger(MovementCommon):
         self.tamper(1.0)
         action = self.env["sale.subscription.movement"].with_user(self.administrator).action_check()
         self.assertEqual(action["domain"], [("id", "in", self.order.ids)])
+
+    def test_button_checks_without_a_selection(self):
+        movements = self.env["sale.subscription.movement"].with_user(self.administrator)
+        action = call_kw(movements, "action_check", [[]], {})
+        self.assertEqual(action["params"]["type"], "success")
 
     def test_only_administrators_check_by_hand(self):
         for user in (self.salesperson, self.sales_lead, self.accountant):
