@@ -20,7 +20,7 @@ class ResCompany(models.Model):
         "some countries requires it, such as that of Germany and of France.",
     )
     # Stored, so that whoever asks for the date at the company reads no contact for it.
-    subscription_tz = fields.Selection(related="partner_id.tz", store=True)
+    subscription_tz = fields.Selection(related="partner_id.tz", store=True, readonly=False)
 
     def _get_default_subscription_plan(self):
         """Return the plan of a new subscription quotation, or none.

@@ -10,6 +10,10 @@ class ResConfigSettings(models.TransientModel):
         related="company_id.subscription_default_plan_id",
         readonly=False,
     )
+    subscription_tz = fields.Selection(
+        related="company_id.subscription_tz",
+        readonly=False,
+    )
     subscription_public_closing = fields.Boolean(
         related="company_id.subscription_public_closing",
         readonly=False,

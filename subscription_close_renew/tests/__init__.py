@@ -45,6 +45,7 @@ from . import (
     test_retention,
     test_retention_tours,
     test_sale_order,
+    test_settings,
     test_term,
     test_timeline,
     test_tours,
