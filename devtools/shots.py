@@ -20,6 +20,13 @@ def take(names: list[str]) -> int:
             place.databases.sql(statement, database)
         with say.step(f"Installing {project.ADDON} on {clock.PICTURE_DAY:%-d %B %Y}"):
             odoo.install(database, [project.ADDON])
+        # The port is another each time.
+        for key, value in (("web.base.url", "https://www.example.com"), ("web.base.url.freeze", "True")):
+            place.databases.sql(
+                f"INSERT INTO ir_config_parameter (key, value) VALUES ('{key}', '{value}')"
+                " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+                database,
+            )
         camera = [odoo.environment.python, "-m", "devtools.camera"]
         variables = {**odoo.variables(), "DEVTOOLS_SECONDS_AHEAD": str(seconds), **browser.fonts()}
         wanted = process.output([*camera, "languages", *names], "Reading shots.toml", env=variables).split()
