@@ -19,7 +19,7 @@ The address is {url}
 
   admin / admin     administrator: plans, close reasons, everybody's subscriptions
   demo / demo       salesperson
-  portal / portal   customer, under {url}/my/orders
+  portal / portal   customer, under {url}/my/subscriptions
 
 Look first at the app Subscriptions as admin: open one that is In Progress, press Close and pick a reason.
 The log is {log}. Ctrl-C stops everything; the data stay.

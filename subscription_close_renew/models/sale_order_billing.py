@@ -42,7 +42,7 @@ class SaleOrder(models.Model):
             "type": "ir.actions.client",
             "tag": "display_notification",
             "params": {
-                "type": "success" if billed else "warning",
+                "type": "success" if billed and not any(billed.mapped("payment_failure")) else "warning",
                 "message": self._get_billing_summary(billed),
                 "next": {"type": "ir.actions.act_window_close"},
             },
