@@ -1,5 +1,6 @@
 from odoo import models
 from odoo.exceptions import UserError
+from odoo.tools import format_date
 
 from .sale_order import ENDED_STATES
 
@@ -46,6 +47,21 @@ class SaleOrder(models.Model):
                 "The first period of %(order)s is not paid yet. Please pay its invoice: then you can renew.", **values
             )
         return refusal
+
+    def _get_portal_renewal_notice(self):
+        """Return, in words, what the customer accepts with a renewal quotation, or False.
+
+        :rtype: str | bool
+        """
+        self.ensure_one()
+        if self.subscription_state != "renewal" or not self.subscription_id:
+            return False
+        return self.env._(
+            "This quotation renews your subscription %(order)s from %(date)s on, with the plan %(plan)s.",
+            order=self.subscription_id.name,
+            date=format_date(self.env, self.start_date),
+            plan=self.plan_id.name,
+        )
 
     def _renew_as_customer(self, user):
         """Make the quotation that renews a subscription as its customer wishes, or find the one that is open.

@@ -28,6 +28,13 @@ class TestPortalRenewal(PortalRenewalCase):
         self.assertEqual((renewal.subscription_state, renewal.state), ("renewal", "sent"))
         self.assertEqual(self.order.subscription_state, "progress")
 
+    def test_quotation_says_what_it_renews_and_from_when_on(self):
+        page = self.renew_in_portal(self.portal_user)
+        self.assertEqual(
+            self.text(page, "subscription_renewal_notice"),
+            f"This quotation renews your subscription {self.order.name} from 02/28/2027 on, with the plan {self.monthly.name}.",
+        )
+
     def test_pressing_again_opens_the_same_quotation(self):
         urls = {self.renew_in_portal(user).url.partition("?")[0] for user in (self.portal_user, self.colleague)}
         self.assertEqual(len(urls), 1)
