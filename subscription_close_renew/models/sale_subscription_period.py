@@ -93,13 +93,14 @@ class SaleSubscriptionPeriod(models.Model):
             )
 
     @api.depends("order_id", "date_start", "date_end")
+    @api.depends_context("lang")
     def _compute_display_name(self):
         for period in self:
             period.display_name = self.env._(
                 "%(order)s, %(start)s to %(end)s",
                 order=period.order_id.name,
                 start=format_date(self.env, period.date_start),
-                end=period.date_last and format_date(self.env, period.date_last),
+                end=format_date(self.env, period.date_last),
             )
 
     def _is_free(self):

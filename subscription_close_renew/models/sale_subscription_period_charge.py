@@ -238,19 +238,26 @@ class SaleSubscriptionPeriod(models.Model):
             "retry_date": max(declined_on + timedelta(days=days[0]), today + timedelta(days=1)) if days else False,
         }
 
+    def _prepare_decline_note_values(self):
+        """Return what a sentence about a declined payment names.
+
+        :rtype: dict
+        """
+        self.ensure_one()
+        invoice = self._get_open_invoice()
+        return {
+            "invoice": invoice.name,
+            "amount": formatLang(self.env, invoice.amount_residual, currency_obj=invoice.currency_id),
+            "reason": self.charge_error,
+        }
+
     def _get_decline_note(self):
         """Return what the chatter says about a declined payment.
 
         :rtype: str
         """
         self.ensure_one()
-        invoice = self._get_open_invoice()
-        values = {
-            "invoice": invoice.name,
-            "amount": formatLang(self.env, invoice.amount_residual, currency_obj=invoice.currency_id),
-            "reason": self.charge_error,
-            "date": self.retry_date and format_date(self.env, self.retry_date),
-        }
+        values = self._prepare_decline_note_values() | {"date": format_date(self.env, self.retry_date)}
         if self.retry_date:
             return self.env._(
                 "The payment of %(invoice)s (%(amount)s) was declined: %(reason)s It is tried again on %(date)s.",
@@ -266,12 +273,7 @@ class SaleSubscriptionPeriod(models.Model):
         :rtype: str
         """
         self.ensure_one()
-        invoice = self._get_open_invoice()
-        values = {
-            "invoice": invoice.name,
-            "amount": formatLang(self.env, invoice.amount_residual, currency_obj=invoice.currency_id),
-            "reason": self.charge_error,
-        }
+        values = self._prepare_decline_note_values()
         if self.attempt_count:
             return self.env._("The payment of %(invoice)s (%(amount)s) was declined: %(reason)s", **values)
         return self.env._("The payment of %(invoice)s (%(amount)s) waits: %(reason)s", **values)
