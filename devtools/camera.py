@@ -38,6 +38,8 @@ _FLAGS = (
     "--remote-allow-origins=*",
 )
 _PATIENCE = 40
+# What is narrower has a telephone's ways.
+_PHONE = 600
 # The page's clock agrees with that of `devtools.clock`.
 _CLOCK = """{
     const ahead = %s * 1000;
@@ -54,7 +56,7 @@ class Failure(Exception):
 
 
 class Browser:
-    """A headless Chromium with one page."""
+    """A headless Chromium that shows one page."""
 
     def __init__(self, program: str):
         self.profile = Path(tempfile.mkdtemp(prefix="shots-"))
@@ -63,22 +65,36 @@ class Browser:
         )
         port_file = self.profile / "DevToolsActivePort"
         _until(lambda: port_file.exists() and port_file.read_text().count("\n"), "Chromium does not start")
-        port = port_file.read_text().splitlines()[0]
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        pages = json.load(opener.open(f"http://127.0.0.1:{port}/json"))
-        page = next(page for page in pages if page["type"] == "page")
-        self.socket = websocket.create_connection(page["webSocketDebuggerUrl"], timeout=_PATIENCE)
+        port, path = port_file.read_text().splitlines()
+        self.socket = websocket.create_connection(f"ws://127.0.0.1:{port}{path}", timeout=_PATIENCE)
         self.last = 0
+        self.context = self.page = None
+
+    def begin(self, width: int, height: int, scale: float = 1) -> None:
+        """Have an empty page of this size, with the cookies of nobody.
+
+        Each has a browser context of its own: what the page before still asked for would bring its cookies back.
+        """
+        if self.context:
+            self.ask("Target.disposeBrowserContext", browserContextId=self.context)
+        self.context = self.ask("Target.createBrowserContext")["browserContextId"]
+        target = self.ask("Target.createTarget", url="about:blank", browserContextId=self.context)["targetId"]
+        self.page = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Network"):
             self.ask(f"{domain}.enable")
         ahead = os.environ.get("DEVTOOLS_SECONDS_AHEAD")
         if ahead:
             self.ask("Page.addScriptToEvaluateOnNewDocument", source=_CLOCK % ahead)
+        size = {"width": width, "height": height, "deviceScaleFactor": scale}
+        self.ask("Emulation.setDeviceMetricsOverride", mobile=width < _PHONE, **size)
 
     def ask(self, method: str, **parameters) -> dict:
-        """Send one command and return its result."""
+        """Send one command, to the browser or its page, and return its result."""
         self.last += 1
-        self.socket.send(json.dumps({"id": self.last, "method": method, "params": parameters}))
+        command = {"id": self.last, "method": method, "params": parameters}
+        if not method.startswith("Target."):
+            command["sessionId"] = self.page
+        self.socket.send(json.dumps(command))
         while True:
             answer = json.loads(self.socket.recv())
             if answer.get("id") == self.last:
@@ -157,6 +173,10 @@ class Site:
             self.sessions.pop(user, None)
             self.languages[user] = lang
 
+    def admit(self, user: str, browser: Browser) -> None:
+        """Log a user in."""
+        browser.ask("Network.setCookie", name="session_id", value=self.session(user), url=self.url)
+
     def address(self, path: str) -> str:
         """The URL of a path in which `{module.name}` stands for the id of that record."""
         return self.url + re.sub(r"\{(\w+)\.(\w+)\}", lambda match: str(self._record(*match.groups())), path)
@@ -192,13 +212,9 @@ def shots(names: list[str]) -> list[dict]:
 def take(browser: Browser, site: Site, shot: dict) -> Path:
     """Take one shot; where it was saved."""
     width, height = shot["width"], shot["height"]
+    browser.begin(width, height, shot["scale"])
     site.speak(shot["user"], shot["lang"])
-    browser.ask("Network.clearBrowserCookies")
-    browser.ask("Network.setCookie", name="session_id", value=site.session(shot["user"]), url=site.url)
-    phone = width < 600
-    browser.ask(
-        "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=shot["scale"], mobile=phone
-    )
+    site.admit(shot["user"], browser)
     browser.open(site.address(shot["url"]))
     for step in shot.get("steps", []):
         # A step begins with what it does; a bare selector is clicked.
@@ -225,30 +241,40 @@ def take(browser: Browser, site: Site, shot: dict) -> Path:
 
 
 def main(arguments: list[str]) -> int:
-    """`languages NAME…` prints the languages that are needed; `take CHROMIUM URL DATABASE NAME…` takes the shots."""
+    """Do a task.
+
+    `languages NAME…` prints those of the shots; `take CHROMIUM URL DATABASE LANGUAGE NAME…` takes the shots of one;
+    `cover CHROMIUM` takes the cover of the store's page.
+    """
     task, *rest = arguments
     if task == "languages":
-        print(*sorted({shot["lang"] for shot in shots(rest)} - {"en_US"}))
+        print(*dict.fromkeys(shot["lang"] for shot in shots(rest)))
         return 0
-    program, url, database, *names = rest
-    failed = 0
+    program, *rest = rest
     browser = Browser(program)
     try:
-        site = Site(url, database)
-        for shot in shots(names):
-            try:
-                file = take(browser, site, shot)
-                storefront.publish(file)
-                print(f"{shot['name']}: {file.relative_to(Path.cwd())}")
-            except Failure as failure:
-                failed += 1
-                broken = Path(tempfile.gettempdir()) / f"shot-{shot['name']}.png"
-                broken.write_bytes(browser.picture(shot["width"], shot["height"], None))
-                print(f"{shot['name']}: {failure}; what was there is in {broken}", file=sys.stderr)
-        storefront.banner(browser)
+        if task == "cover":
+            storefront.banner(browser)
+            return 0
+        url, database, language, *names = rest
+        return _take_all(browser, Site(url, database), [shot for shot in shots(names) if shot["lang"] == language])
     finally:
         browser.close()
-    return 1 if failed else 0
+
+
+def _take_all(browser: Browser, site: Site, wanted: list[dict]) -> int:
+    failed = 0
+    for shot in wanted:
+        try:
+            file = take(browser, site, shot)
+            storefront.publish(file)
+            print(f"{shot['name']}: {file.relative_to(Path.cwd())}", flush=True)
+        except Failure as failure:
+            failed = 1
+            broken = Path(tempfile.gettempdir()) / f"shot-{shot['name']}.png"
+            broken.write_bytes(browser.picture(shot["width"], shot["height"], None))
+            print(f"{shot['name']}: {failure}; what was there is in {broken}", file=sys.stderr)
+    return failed
 
 
 def _until(condition, complaint: str) -> None:

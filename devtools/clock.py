@@ -18,7 +18,7 @@ def statements(database: str, seconds: int) -> list[str]:
     """What makes a database believe the same: Odoo asks it, too, for the time."""
     ahead = f"make_interval(secs => {seconds})"
     return [
-        "CREATE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
+        "CREATE OR REPLACE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
         f" AS $$ SELECT pg_catalog.now() + {ahead} $$",
         f'ALTER DATABASE "{database}" SET search_path = public, pg_catalog',
     ]

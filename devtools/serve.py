@@ -9,9 +9,12 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 
 from . import cache, database, process, project, say, workspace
+from .odoo import Odoo
 from .say import Stop
+from .tests import free_port
 from .workspace import Workspace
 
 _WELCOME = """
@@ -61,6 +64,23 @@ def run(port: int, host: str, lang: str | None, fresh: bool, watch: bool) -> int
         if code:
             raise process.explain("Odoo", log.read_text(errors="replace"), log)
     return 0
+
+
+@contextlib.contextmanager
+def aside(odoo: Odoo, name: str) -> Iterator[str]:
+    """Serve a database on a port that nobody uses; its address."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    log = cache.log(f"served-{port}.log")
+    command = odoo.command("-d", name, "--http-port", str(port), f"--db-filter=^{name}$")
+    with log.open("w") as stream:
+        streams = {"stdin": subprocess.DEVNULL, "stdout": stream, "stderr": subprocess.STDOUT}
+        server = process.start(command, cwd=project.ROOT, env=odoo.variables(), **streams)
+    try:
+        wait_for(server, url, log)
+        yield url
+    finally:
+        process.stop(server)
 
 
 def prepare(place: Workspace, fresh: bool = False, lang: str | None = None) -> str:

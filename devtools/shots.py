@@ -3,10 +3,7 @@
 `shots.toml` lists them; see its head for what a shot may say.
 """
 
-import subprocess
-
-from . import browser, cache, clock, process, project, say, serve, workspace
-from .tests import free_port
+from . import browser, clock, process, project, say, serve, workspace
 
 
 def take(names: list[str]) -> int:
@@ -16,8 +13,7 @@ def take(names: list[str]) -> int:
         seconds = clock.seconds_ahead()
         odoo = place.odoo.ahead(seconds)
         database = place.scratch.database(place.databases, place.databases.base_template(), "shots")
-        for statement in clock.statements(database, seconds):
-            place.databases.sql(statement, database)
+        _set_clock(place, database, seconds)
         with say.step(f"Installing {project.ADDON} on {clock.PICTURE_DAY:%-d %B %Y}"):
             odoo.install(database, [project.ADDON])
         # The port is another each time.
@@ -29,24 +25,26 @@ def take(names: list[str]) -> int:
             )
         camera = [odoo.environment.python, "-m", "devtools.camera"]
         variables = {**odoo.variables(), "DEVTOOLS_SECONDS_AHEAD": str(seconds), **browser.fonts()}
-        wanted = process.output([*camera, "languages", *names], "Reading shots.toml", env=variables).split()
-        if wanted:
-            with say.step(f"Loading {', '.join(wanted)}"):
-                odoo.load_languages(database, wanted)
-        port = free_port()
-        log = cache.log("shots.log")
-        with log.open("w") as stream:
-            command = odoo.command("-d", database, "--http-port", str(port), f"--db-filter=^{database}$")
-            streams = {"stdin": subprocess.DEVNULL, "stdout": stream, "stderr": subprocess.STDOUT}
-            server = process.start(command, cwd=project.ROOT, env=odoo.variables(), **streams)
-        url = f"http://127.0.0.1:{port}"
-        photographer = None
-        try:
-            with say.step("Starting Odoo"):
-                serve.wait_for(server, url, log)
-            photographer = process.start([*camera, "take", chromium, url, database, *names], env=variables)
-            return photographer.wait()
-        finally:
-            for child in (photographer, server):
-                if child and child.poll() is None:
-                    process.stop(child)
+        languages = process.output([*camera, "languages", *names], "Reading shots.toml", env=variables).split()
+        foreign = [language for language in languages if language != "en_US"]
+        if foreign:
+            with say.step(f"Loading {', '.join(foreign)}"):
+                odoo.load_languages(database, foreign)
+        failed = 0
+        for language in languages:
+            # Some steps change the data, and the pictures of each language show the same story.
+            copy = place.scratch.database(place.databases, database, f"shots_{language.lower()}")
+            _set_clock(place, copy, seconds)
+            with serve.aside(odoo, copy) as url:
+                photographer = process.start([*camera, "take", chromium, url, copy, language, *names], env=variables)
+                try:
+                    failed |= photographer.wait()
+                finally:
+                    process.stop(photographer)
+        process.output([*camera, "cover", chromium], "Taking the cover", env=variables)
+        return failed
+
+
+def _set_clock(place, database, seconds):
+    for statement in clock.statements(database, seconds):
+        place.databases.sql(statement, database)

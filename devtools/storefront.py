@@ -24,10 +24,9 @@ def publish(picture: Path) -> None:
 
 def banner(browser) -> None:
     """Take the cover, which shows a picture of the documentation."""
-    width, height = _BANNER_SIZE
-    browser.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+    browser.begin(*_BANNER_SIZE)
     browser.open(_BANNER.as_uri())
-    _save(browser.picture(width, height, None), "banner.png")
+    _save(browser.picture(*_BANNER_SIZE, None), "banner.png")
 
 
 def _save(picture: bytes, name: str) -> None:

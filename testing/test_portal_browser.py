@@ -64,19 +64,14 @@ def window(site):
     window.close()
 
 
-def visit(window, site, user, path, size="desktop"):
+def visit(window, site, user, path, size="desktop", scripts=True):
     """Open a page as a user, or as nobody."""
-    width, height = SIZES[size]
-    window.ask(
-        "Emulation.setDeviceMetricsOverride",
-        width=width,
-        height=height,
-        deviceScaleFactor=1,
-        mobile=size == "phone",
-    )
-    window.ask("Network.clearBrowserCookies")
+    window.begin(*SIZES[size])
+    if not scripts:
+        # Scripts of the page do not run; those of the test do.
+        window.ask("Emulation.setScriptExecutionDisabled", value=True)
     if user:
-        window.ask("Network.setCookie", name="session_id", value=site.session(user), url=site.url)
+        site.admit(user, window)
     order = "/my/subscriptions/{subscription_close_renew.order_gemini_declined}?access_token=declined"
     window.open(site.address(path.replace("{declined}", order)))
 
@@ -179,9 +174,7 @@ def test_keyboard_alone_opens_fills_in_and_leaves_the_pop_up(window, site):
 
 
 def test_subscription_is_closed_and_kept_without_scripts(window, site):
-    # Scripts of the page do not run; those of the test do.
-    window.ask("Emulation.setScriptExecutionDisabled", value=True)
-    visit(window, site, "portal", COFFEE)
+    visit(window, site, "portal", COFFEE, scripts=False)
     window.click("a[name=subscription_close]")
     window.wait_for("h3 ~ form [name=subscription_close_submit]")
     window.click("input[name=reason_id]")

@@ -2,10 +2,9 @@
 
 import polib
 import pytest
-from conftest import serving
 
 from devtools import browser as chromium
-from devtools import camera, i18n
+from devtools import camera, i18n, serve
 
 COFFEE = "/my/subscriptions/{subscription_close_renew.order_joel_coffee}"
 POP_UP = "#subscription_close_modal.show"
@@ -20,12 +19,13 @@ SAID = (
     "Cancel",
 )
 RIGHT_TO_LEFT = ("ar", "fa")
+TELEPHONE = (390, 844)
 
 
 @pytest.fixture(scope="module")
 def site(place, languages):
     name, _log = languages
-    with serving(place, name) as url:
+    with serve.aside(place.odoo, name) as url:
         site = camera.Site(url, name)
         yield site
         site.connection.close()
@@ -33,9 +33,8 @@ def site(place, languages):
 
 @pytest.fixture(scope="module")
 def window():
-    """A telephone."""
+    """A browser."""
     window = camera.Browser(chromium.ensure())
-    window.ask("Emulation.setDeviceMetricsOverride", width=390, height=844, deviceScaleFactor=1, mobile=True)
     yield window
     window.close()
 
@@ -44,10 +43,8 @@ def window():
 def test_pop_up_is_whole(window, site, language):
     [code] = site._row("SELECT code FROM res_lang WHERE iso_code = %s", language)
     site.speak("portal", code)
-    # The page before is left first: what it still asks for would bring its language back, as a cookie.
-    window.open("about:blank")
-    window.ask("Network.clearBrowserCookies")
-    window.ask("Network.setCookie", name="session_id", value=site.session("portal"), url=site.url)
+    window.begin(*TELEPHONE)
+    site.admit("portal", window)
     window.open(site.address(COFFEE))
     camera._until(lambda: window.script("Boolean(window.Modal)"), "Bootstrap is not there")
     window.click("a[name=subscription_close]")
