@@ -7,6 +7,7 @@ import re
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 from . import cache, project, say
@@ -76,7 +77,8 @@ class Databases:
         """A copy of the base template with the addon, and what its installation logged that it should not have."""
         base = self.base_template()
         kind = f"addon_{base[-6:]}"
-        name = self._template_name(kind, project.addon_digest())
+        # The demonstration subscriptions begin and end around the day of their installation.
+        name = self._template_name(kind, project.addon_digest(), date.today().isoformat())
         logged: list[str] = []
 
         def build(draft: str) -> None:

@@ -16,10 +16,8 @@ FILES = re.compile(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOT
 CALLS = re.compile(r"^```console\n\$ (curl [^`]*?}')\n([^`]*)^```$", re.MULTILINE)
 STATUS = {"odoo.exceptions.UserError": 422}
 MAKE_KEY = """
-from datetime import datetime, timedelta
 user = env.ref("base.user_admin")
-keys = user.with_user(user).env["res.users.apikeys"]
-print("key:", keys._generate("rpc", "guide", datetime.now() + timedelta(hours=1)))
+print("key:", user.with_user(user).env["res.users.apikeys"]._generate("rpc", "guide", None))
 env.cr.commit()
 """
 
