@@ -4,6 +4,8 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
+from ..tools.guard import Guard
+
 SUBSCRIPTION_STATES = [
     ("quotation", "Quotation"),
     ("renewal", "Renewal Quotation"),
@@ -39,8 +41,8 @@ GUARDED_FIELDS = frozenset(
     )
 )
 
-# Stands in the context of the methods that may write those. An object, so that no external call can put it there.
-_TRANSITION = object()
+# Granted to the methods that may write those.
+_TRANSITION = Guard("subscription_transition")
 
 
 class SaleOrder(models.Model):
@@ -273,7 +275,7 @@ class SaleOrder(models.Model):
 
         :param dict values: as for :meth:`write`
         """
-        return self.with_context(subscription_transition=_TRANSITION).write(values)
+        return _TRANSITION.grant(self).write(values)
 
     def _check_transition(self, event):
         """Refuse an event that cannot come to one of these orders in its state.
@@ -347,7 +349,7 @@ class SaleOrder(models.Model):
     @api.model
     def _is_transition(self):
         """Tell whether it is the methods of a subscription that write, and nobody by hand."""
-        return self.env.context.get("subscription_transition") is _TRANSITION
+        return bool(_TRANSITION.read(self.env.context))
 
     @api.model
     def _check_subscription_vals(self, vals):

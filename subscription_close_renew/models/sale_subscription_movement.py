@@ -3,6 +3,8 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
+from ..tools.guard import Guard
+
 MOVEMENT_KINDS = [
     ("new", "New"),
     ("expansion", "Expansion"),
@@ -17,8 +19,8 @@ MOVEMENT_KINDS = [
 # What somebody changes within this time is one movement: a typing error set right is no expansion and contraction.
 MERGE_TIME = timedelta(hours=1)
 
-# Stands in the context of the methods that may write movements. An object, so that no external call can put it there.
-_LEDGER = object()
+# Granted to the methods that may write movements.
+_LEDGER = Guard("subscription_ledger")
 
 
 class SaleSubscriptionMovement(models.Model):
@@ -134,7 +136,7 @@ class SaleSubscriptionMovement(models.Model):
 
         :raises UserError: unless it is the subscriptions that write
         """
-        if self.env.context.get("subscription_ledger") is not _LEDGER:
+        if not _LEDGER.read(self.env.context):
             raise UserError(
                 self.env._("MRR movements are written by the subscriptions themselves, and never changed by hand.")
             )
@@ -147,7 +149,7 @@ class SaleSubscriptionMovement(models.Model):
         :rtype: sale.subscription.movement
         """
         # Movements tell what orders did: whoever changed the order has them written.
-        return self.sudo().with_context(subscription_ledger=_LEDGER).create(vals_list)
+        return _LEDGER.grant(self.sudo()).create(vals_list)
 
     @api.model
     def _append_changes(self, vals_list):
@@ -173,7 +175,7 @@ class SaleSubscriptionMovement(models.Model):
         :return: ``{order id: movement}``
         :rtype: dict
         """
-        ledger = self.sudo().with_context(subscription_ledger=_LEDGER)
+        ledger = _LEDGER.grant(self.sudo())
         recent = ledger.search(
             [("order_id", "in", order_ids), ("create_date", ">=", self.env.cr.now() - MERGE_TIME)], order="id"
         )

@@ -14,6 +14,7 @@ from . import (
     test_closing_expiration,
     test_closing_pop_up,
     test_closing_undone,
+    test_guard,
     test_incompatibility,
     test_language,
     test_movement,
