@@ -2,7 +2,6 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
-from odoo.tools import format_date
 
 
 class AccountMove(models.Model):
@@ -92,17 +91,9 @@ class AccountMove(models.Model):
         self._get_subscriptions().sudo()._get_periods_of(self)._release()
 
     def _release_credited_periods(self):
-        """Free the periods of invoices that were credited in full, and say so: they are billed again."""
+        """Free the periods of invoices that were credited in full, and say what becomes of them."""
         for period in self._get_subscriptions()._get_periods_of(self)._release():
-            period.order_id.message_post(
-                body=self.env._(
-                    "%(invoice)s is credited in full: its period (%(start)s to %(end)s) is invoiced again, unless the "
-                    "subscription is closed or paused before.",
-                    invoice=", ".join(invoice._get_html_link() for invoice in period.invoice_ids),
-                    start=format_date(self.env, period.date_start),
-                    end=format_date(self.env, period.date_last),
-                )
-            )
+            period.order_id.message_post(body=period._get_credited_message())
 
     def _get_charge_in_flight_message(self):
         """Return why these invoices cannot be paid at this moment, or False if they can.

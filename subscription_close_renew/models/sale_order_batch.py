@@ -1,11 +1,13 @@
 import logging
 from collections import Counter
 
+from markupsafe import Markup
+
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
-from odoo.tools import SQL
+from odoo.tools import SQL, plaintext2html
 
 _logger = logging.getLogger(__name__)
 
@@ -177,6 +179,7 @@ class SaleOrder(models.Model):
         self.activity_schedule(
             "mail.mail_activity_data_warning",
             summary=summary,
-            note=note,
+            # Text is shown as it is, also an error that speaks of <tags>.
+            note=note if isinstance(note, Markup) else plaintext2html(note),
             user_id=self.user_id.id or self.env.uid,
         )

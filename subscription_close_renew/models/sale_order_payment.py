@@ -1,7 +1,5 @@
 from datetime import timedelta
 
-from markupsafe import Markup
-
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
@@ -290,7 +288,7 @@ class SaleOrder(models.Model):
                 reason=transaction.state_message or self.env._("there was no answer."),
             )
             order.message_post(body=body)
-            order._ask_for_attention(self.env._("Payment Failure"), Markup("<p>%s</p>") % body)
+            order._ask_for_attention(self.env._("Payment Failure"), body)
 
     def _close(self):
         """Leave no invoice in preparation behind, but for a charge that is under way: its outcome decides."""

@@ -1,8 +1,12 @@
 from datetime import timedelta
 
+from markupsafe import Markup
+
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.tools import SQL, format_date
+
+from .sale_order import ENDED_STATES
 
 
 class SaleSubscriptionPeriod(models.Model):
@@ -135,3 +139,32 @@ class SaleSubscriptionPeriod(models.Model):
         :rtype: dict
         """
         return {"state": "cancelled"}
+
+    def _get_credited_message(self):
+        """Return what the chatter says about a period whose invoice was credited in full.
+
+        :rtype: Markup
+        """
+        self.ensure_one()
+        values = {
+            "invoice": Markup(", ").join(invoice._get_html_link() for invoice in self.invoice_ids),
+            "start": format_date(self.env, self.date_start),
+            "end": format_date(self.env, self.date_last),
+        }
+        if self.order_id.subscription_state in ENDED_STATES:
+            return self.env._(
+                "%(invoice)s is credited in full: its period (%(start)s to %(end)s) will not be invoiced again, because "
+                "the subscription has ended.",
+                **values,
+            )
+        if self.order_id.subscription_state == "paused":
+            return self.env._(
+                "%(invoice)s is credited in full: its period (%(start)s to %(end)s) will be invoiced again when the "
+                "subscription is resumed.",
+                **values,
+            )
+        return self.env._(
+            "%(invoice)s is credited in full: its period (%(start)s to %(end)s) will be invoiced again, unless the "
+            "subscription is closed or paused before.",
+            **values,
+        )

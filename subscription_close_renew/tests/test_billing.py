@@ -265,6 +265,11 @@ class TestBillingSetAside(SubscriptionCommon):
         self.assertEqual(self.bad.activity_ids.user_id, self.salesperson)
         self.assertIn("negative total amount", self.bad.activity_ids.note)
 
+    def test_what_went_wrong_is_shown_as_it_is(self):
+        with mute_logger(BATCH_LOGGER):
+            self.bad._set_aside(ValueError("<b>bold</b> & more"))
+        self.assertIn("<b>bold</b> & more", html2plaintext(self.bad.activity_ids.note))
+
     def test_salesperson_is_told_once_over_several_runs(self):
         for until in ("2027-01-31", "2027-01-31 18:00", "2027-02-01"):
             self.bill_quietly(until)

@@ -227,6 +227,33 @@ class TestPeriod(SubscriptionCommon):
         self.credit(self.invoice(order), "refund_moves").action_post()
         self.assertIn("credited in full: its period (01/31/2027 to 02/27/2027)", self.chatter(order))
 
+    def test_chatter_links_to_the_credited_invoices(self):
+        order = self.subscription(lines=[self.line(quantity=2)])
+        halves = self.env["account.move"]
+        for _half in range(2):
+            invoice = self.invoice(order, post=False)
+            invoice.invoice_line_ids.write({"quantity": 1, "subscription_period_start": "2027-01-31"})
+            invoice.action_post()
+            halves |= invoice
+        for move in halves:
+            self.credit(move, "refund_moves").action_post()
+        body = self.last_message(order).body
+        for move in halves:
+            self.assertIn(f'<a href="#" data-oe-model="account.move" data-oe-id="{move.id}">', body)
+        self.assertNotIn("&lt;", body)
+
+    def test_chatter_says_when_a_credited_period_is_not_invoiced_again(self):
+        order = self.churned_subscription(invoiced=True)
+        self.credit(self.invoices(order), "refund_moves").action_post()
+        self.assertIn("will not be invoiced again", self.chatter(order))
+
+    def test_chatter_says_that_a_credited_period_waits_for_the_end_of_a_pause(self):
+        order = self.subscription()
+        invoice = self.invoice(order)
+        order.subscription_pause()
+        self.credit(invoice, "refund_moves").action_post()
+        self.assertIn("when the subscription is resumed", self.chatter(order))
+
     def test_invoice_that_replaces_a_credited_one_bills_no_other_period(self):
         order = self.subscription()
         replacement = self.credit(self.invoice(order), "modify_moves")
