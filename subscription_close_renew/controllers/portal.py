@@ -5,6 +5,9 @@ from odoo.http import request, route
 
 from odoo.addons.sale.controllers.portal import CustomerPortal
 
+# What only a form may do to a subscription, by the last part of its address.
+FORMS = ("close", "keep", "renew")
+
 
 class SubscriptionPortal(CustomerPortal):
     @route("/my/orders/<int:order_id>/payment-method", type="http", auth="public", methods=["GET"], website=True)
@@ -40,6 +43,29 @@ class SubscriptionPortal(CustomerPortal):
         order_sudo.with_user(request.env.user).sudo()._use_payment_token(token_sudo)
         return request.redirect(order_sudo.get_portal_url(query_string="&message=payment_method_ok"))
 
+    @route(
+        [f"/my/subscriptions/<int:order_id>/{form}" for form in FORMS],
+        type="http",
+        auth="public",
+        methods=["GET", "OPTIONS", "PUT", "PATCH", "DELETE"],
+        csrf=False,
+        website=True,
+    )
+    def portal_subscription_by_link(self, order_id, access_token=None, **kwargs):
+        """Refuse to do by merely opening an address what only a form may do.
+
+        :param int order_id: the subscription, as a `sale.order` id
+        :param str access_token: what opens the order for whoever has no rights on it
+        :return: a page that refuses
+        """
+        order_sudo = self._get_order_sudo(order_id, access_token)
+        if not order_sudo:
+            return self._render_no_access()
+        message = request.env._("Nothing was changed: opening a link is not enough for that. Please use the button.")
+        response = self._render_refusal(message, back_url=order_sudo._get_subscription_url(), status=405)
+        response.headers["Allow"] = "POST"
+        return response
+
     def _open_payment_method(self, order_id, access_token):
         """Check that the payment method of an order may be seen and changed by whoever asks.
 
@@ -66,22 +92,19 @@ class SubscriptionPortal(CustomerPortal):
         :return: the order in sudo mode, or an empty recordset
         :rtype: sale.order
         """
-        orders = request.env["sale.order"]
-        if not self._is_order_address(order_id, access_token):
-            return orders
         try:
-            return self._document_check_access(orders._name, order_id, access_token=access_token)
+            return self._document_check_access("sale.order", order_id, access_token=access_token)
         except (AccessError, MissingError):
-            return orders
+            return request.env["sale.order"]
 
-    def _is_order_address(self, order_id, access_token):
-        """Tell whether an address may be that of an order: Odoo fails on numbers and tokens that cannot be.
-
-        :param int order_id: a `sale.order` id
-        :param str access_token: the access token of an order
-        :rtype: bool
-        """
-        return 0 < order_id < 2**31 and (access_token or "").isascii()
+    def _document_check_access(self, model_name, document_id, access_token=None):
+        if model_name == "sale.order":
+            # Odoo fails on numbers and tokens that cannot be those of an order.
+            if not 0 < document_id < 2**31:
+                raise MissingError(request.env._("This order does not exist."))
+            if not isinstance(access_token, str) or not access_token.isascii():
+                access_token = None
+        return super()._document_check_access(model_name, document_id, access_token=access_token)
 
     def _render_no_access(self):
         """Return the page for an order that does not exist, or is not open to whoever asks: nobody learns which."""

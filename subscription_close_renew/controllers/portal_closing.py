@@ -20,16 +20,6 @@ class SubscriptionClosingPortal(SubscriptionPortal):
         order_sudo = self._get_order_sudo(order_id, access_token)
         return self._refuse_closing(order_sudo) or self._render_closing(order_sudo)
 
-    @route("/my/subscriptions/<int:order_id>/close", type="http", auth="public", methods=["GET"], website=True)
-    def portal_subscription_close_by_link(self, order_id, access_token=None, **kwargs):
-        """Refuse to close by merely opening an address, and show the way to the form.
-
-        :param int order_id: the subscription, as a `sale.order` id
-        :param str access_token: what opens the order for whoever has no rights on it
-        :return: a page that refuses
-        """
-        return self._render_no_link(self._get_order_sudo(order_id, access_token))
-
     @route("/my/subscriptions/<int:order_id>/close", type="http", auth="public", methods=["POST"], website=True)
     def portal_subscription_close(self, order_id, reason_id=None, access_token=None, **kwargs):
         """Close a subscription as its customer wishes.
@@ -50,16 +40,6 @@ class SubscriptionClosingPortal(SubscriptionPortal):
         # The account or the link of whoever asks opens the order, and _refuse_closing checked what may be done.
         order_sudo._close_as_customer(reason_id, request.env.user)
         return request.redirect(order_sudo._get_subscription_url(query_string="&message=subscription_closed"))
-
-    @route("/my/subscriptions/<int:order_id>/keep", type="http", auth="public", methods=["GET"], website=True)
-    def portal_subscription_keep_by_link(self, order_id, access_token=None, **kwargs):
-        """Refuse to undo a close by merely opening an address.
-
-        :param int order_id: the subscription, as a `sale.order` id
-        :param str access_token: what opens the order for whoever has no rights on it
-        :return: a page that refuses
-        """
-        return self._render_no_link(self._get_order_sudo(order_id, access_token))
 
     @route("/my/subscriptions/<int:order_id>/keep", type="http", auth="public", methods=["POST"], website=True)
     def portal_subscription_keep(self, order_id, access_token=None, **kwargs):
@@ -107,18 +87,6 @@ class SubscriptionClosingPortal(SubscriptionPortal):
             "of the order instead."
         )
         return self._render_refusal(message, back_url=order_sudo._get_subscription_url())
-
-    def _render_no_link(self, order_sudo):
-        """Return the page for whoever opens an address that only a form may call.
-
-        :param order_sudo: the subscription in sudo mode; empty, if whoever asks may not see it
-        """
-        if not order_sudo:
-            return self._render_no_access()
-        message = request.env._("Nothing was changed: opening a link is not enough for that. Please use the button.")
-        response = self._render_refusal(message, back_url=order_sudo._get_subscription_url(), status=405)
-        response.headers["Allow"] = "POST"
-        return response
 
     def _render_closing(self, order_sudo, error=None, status=200):
         """Return the page with the form that closes a subscription.

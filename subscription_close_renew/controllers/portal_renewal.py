@@ -7,16 +7,6 @@ from .portal_closing import SubscriptionClosingPortal
 class SubscriptionRenewalPortal(SubscriptionClosingPortal):
     """A customer renews a subscription."""
 
-    @route("/my/subscriptions/<int:order_id>/renew", type="http", auth="public", methods=["GET"], website=True)
-    def portal_subscription_renew_by_link(self, order_id, access_token=None, **kwargs):
-        """Refuse to renew by merely opening an address.
-
-        :param int order_id: the subscription, as a `sale.order` id
-        :param str access_token: what opens the order for whoever has no rights on it
-        :return: a page that refuses
-        """
-        return self._render_no_link(self._get_order_sudo(order_id, access_token))
-
     @route("/my/subscriptions/<int:order_id>/renew", type="http", auth="public", methods=["POST"], website=True)
     def portal_subscription_renew(self, order_id, access_token=None, **kwargs):
         """Open the quotation that renews a subscription to be signed and paid: made now, or found.

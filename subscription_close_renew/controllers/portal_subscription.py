@@ -49,11 +49,13 @@ class SubscriptionListPortal(SubscriptionPortal):
         :param dict kwargs: what Odoo's page of an order takes
         :return: the page, a page that refuses, or the way to the login
         """
-        if self._is_order_address(order_id, access_token):
-            response = self.portal_order_page(order_id, access_token=access_token, **kwargs)
-            # Odoo sends whoever may not see the order home, without a word.
-            if response.status_code != 303 or self._get_order_sudo(order_id, access_token):
-                return response
+        known = ("report_type", "message", "download", "payment_amount", "amount_selection")
+        response = self.portal_order_page(
+            order_id, access_token=access_token, **{name: kwargs[name] for name in known if name in kwargs}
+        )
+        # Odoo sends whoever may not see the order home, without a word.
+        if response.status_code != 303 or self._get_order_sudo(order_id, access_token):
+            return response
         if request.env.user._is_public() and not access_token:
             return self._redirect_to_login()
         return self._render_no_access()

@@ -3,6 +3,7 @@ from . import (
     account_move_line,
     account_move_send,
     ir_cron,
+    ir_http,
     ir_module_module,
     payment_provider,
     payment_token,

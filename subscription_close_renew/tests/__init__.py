@@ -33,6 +33,7 @@ from . import (
     test_portal_payment,
     test_portal_payment_tour,
     test_portal_renewal,
+    test_portal_requests,
     test_portal_tours,
     test_pricing,
     test_public_closing,

@@ -1,0 +1,86 @@
+import threading
+from unittest.mock import patch
+
+from odoo.tools import mute_logger
+
+from .portal_common import PortalCase
+
+CLOSING = "/subscriptions/close"
+
+
+class TestPortalRequests(PortalCase):
+    """Only a form does something, and what no browser sends breaks nothing."""
+
+    def setUp(self):
+        super().setUp()
+        self.company.subscription_public_closing = True
+        self.monthly.write({"user_closable": True, "user_closable_when": "period_end", "user_renewable": True})
+        self.order = self.paid_subscription()
+        self.token = self.order.sudo()._portal_ensure_token()
+        self.mail_link = self.env["sale.subscription.close.request"]._get_link(self.order.sudo())
+
+    def request(self, method, url, user=None, **kwargs):
+        self.log_in(user)
+        self.flush_chatter()
+        response = self.url_open(url, method=method, allow_redirects=False, **kwargs)
+        self.env.invalidate_all()
+        return response
+
+    def own_rules(self):
+        """Return the routes that come from this addon."""
+        http = self.env["ir.http"]
+        with patch.object(threading.current_thread(), "dbname", self.cr.dbname, create=True):
+            rules = list(http.routing_map().iter_rules())
+        return [rule for rule in rules if http._is_subscription_route(rule.endpoint)]
+
+    def forms(self):
+        """Return the addresses that do something, with what they need to do it."""
+        order = f"/my/subscriptions/{self.order.id}"
+        return {
+            f"{order}/close": {"reason_id": self.reason.id},
+            f"{order}/keep": {},
+            f"{order}/renew": {},
+            f"/my/orders/{self.order.id}/payment-method": {"token_id": self.card().id},
+            self.mail_link: {},
+            CLOSING: {"reference": self.order.name, "email": self.customer.email},
+        }
+
+    def state(self):
+        requests = self.env["sale.subscription.close.request"].search_count([])
+        order = self.order.sudo()
+        return (order.subscription_state, order.end_date, order.renewal_ids, order.payment_token_id, requests)
+
+    # Methods
+
+    @mute_logger("odoo.http")
+    def test_only_a_form_does_something(self):
+        before = self.state()
+        for url, data in self.forms().items():
+            for method in ("OPTIONS", "HEAD", "PUT", "PATCH", "DELETE"):
+                with self.subTest(url, method=method):
+                    query = {"access_token": self.token, **data}
+                    answer = self.request(method, url, self.portal_user, params=query)
+                    self.assertEqual(self.state(), before)
+                    # An address that shows a page, too, does so without its text.
+                    self.assertIn(answer.status_code, (200,) if method == "HEAD" and self.shows_page(url) else (405,))
+
+    @mute_logger("odoo.http")
+    def test_address_that_only_a_form_may_call_says_so(self):
+        for action in ("close", "keep", "renew"):
+            for method in ("OPTIONS", "HEAD", "GET", "PUT", "PATCH", "DELETE"):
+                with self.subTest(action, method=method):
+                    answer = self.request(method, self.page_of(self.order, f"/{action}"), self.portal_user)
+                    self.assertEqual((answer.status_code, answer.headers["Allow"]), (405, "POST"))
+
+    @mute_logger("odoo.http")
+    def test_every_route_refuses_options(self):
+        values = {"order_id": self.order.id, "token": "x", "page": 1}
+        rules = self.own_rules()
+        self.assertGreater(len(rules), 10)
+        for rule in rules:
+            with self.subTest(rule.rule):
+                _domain, url = rule.build({name: values[name] for name in rule.arguments})
+                self.assertEqual(self.request("OPTIONS", url, self.portal_user).status_code, 405)
+
+    def shows_page(self, url):
+        return url.startswith(CLOSING) or url.endswith("/payment-method")
