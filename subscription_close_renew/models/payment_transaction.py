@@ -1,55 +1,21 @@
 import logging
-
-import requests
-from urllib3.exceptions import NewConnectionError
+from contextlib import nullcontext
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import UserError
 
+from ..tools.attempt import Verdict, charging, get_attempt
 from .sale_order_batch import StopRun
 
 _logger = logging.getLogger(__name__)
 
-# What a provider answers when it did not look at the payment at all: nothing was charged, for no fault of the customer.
-NOT_PROCESSED = (401, 403, 404, 429)
 # Only these operations are asked for by Odoo, and leave a draft transaction when no answer comes.
 TOKEN_OPERATIONS = ("offline", "online_token")
+FAILED_STATES = ("error", "cancel")
 
 
 class ProviderUnreachable(StopRun):
     """The provider cannot be reached: nothing was asked of it, and more of the same would not help."""
-
-
-class _Attempt:
-    """What is known of the requests of one charge."""
-
-    unanswered = False
-    refusal = None
-
-    def note(self, error):
-        """Tell a request that may have been carried out from one that was not, by what caused its error.
-
-        Odoo gives both the same ValidationError, raised while it handles what `requests` had raised.
-
-        :param ValidationError error: what Odoo raised
-        """
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, requests.exceptions.HTTPError):
-            status = cause.response.status_code
-            self.unanswered |= status >= 500 or status in (408, 409)
-            self.refusal = UserError(str(error)) if status in NOT_PROCESSED else self.refusal
-        elif _is_unreachable(cause):
-            self.refusal = ProviderUnreachable(str(error))
-        else:
-            self.unanswered = True
-
-
-def _is_unreachable(cause):
-    """Tell whether there was not even a connection over which a request could have been sent."""
-    reason = (
-        getattr(cause.args[0], "reason", None) if isinstance(cause, requests.ConnectionError) and cause.args else None
-    )
-    return isinstance(cause, requests.ConnectTimeout) or isinstance(reason, NewConnectionError)
 
 
 class PaymentTransaction(models.Model):
@@ -78,22 +44,44 @@ class PaymentTransaction(models.Model):
         if not periods:
             return super()._charge_with_token()
         self._write_charge_ahead(periods)
-        attempt = _Attempt()
-        try:
-            res = super(PaymentTransaction, self.with_context(subscription_attempt=attempt))._charge_with_token()
-            self.flush_recordset()
-        except Exception as error:
-            # Whatever broke, the provider may have been asked; or its notification came first, and is in the books.
-            _logger.warning("The charge %s broke off", self.reference, exc_info=error)
-            self.env.cr.rollback()
-            res = None
-            if self.state == "draft":
-                self.state_message = self.env._("the answer could not be understood (%(error)s).", error=repr(error))
+        with charging(self.id) as attempt:
+            try:
+                res = super()._charge_with_token()
+                self._doubt_hasty_failure(attempt)
+                self.flush_recordset()
+            except Exception as error:
+                # Whatever broke, the provider may have been asked; or its notification came first, and is in the books.
+                _logger.warning("The charge %s broke off", self.reference, exc_info=error)
+                verdict = attempt.judge()
+                self.env.cr.rollback()
+                res = None
+                if self.state == "draft" and verdict is Verdict.UNKNOWN:
+                    self.state_message = self.env._("the answer could not be understood (%(error)s).", error=repr(error))
+                elif self.state == "draft":
+                    self._set_error(str(error))
         self._note_answer(periods, attempt)
         self.env["ir.cron"]._commit_progress()
-        if self.state == "error" and attempt.refusal and self.operation == "offline":
-            raise attempt.refusal
+        if self._is_not_processed(attempt) and self.operation == "offline":
+            raise (ProviderUnreachable if attempt.is_unreachable else UserError)(self.state_message)
         return res
+
+    def _doubt_hasty_failure(self, attempt):
+        """Take back a failure that the provider's code wrote past the methods that are meant for it.
+
+        :param attempt: what is known of the requests
+        """
+        is_hasty = self.state in FAILED_STATES and not self.amount_mismatch and not attempt.verdict
+        if is_hasty and attempt.judge() is Verdict.UNKNOWN:
+            self.state = "draft"
+
+    def _is_not_processed(self, attempt):
+        """Return whether the provider did not look at a charge at all, which it would do another time.
+
+        :param attempt: what is known of the requests
+        :rtype: bool
+        """
+        self.ensure_one()
+        return self.state in FAILED_STATES and attempt.verdict is Verdict.NOT_PROCESSED
 
     def _write_charge_ahead(self, periods):
         """Commit that a charge begins, unless another payment of the same is under way.
@@ -129,35 +117,31 @@ class PaymentTransaction(models.Model):
         if self.state == "draft" or (self.state == "error" and self.amount_mismatch):
             self.state_message = self.state_message or self.env._("the payment provider gave no clear answer.")
             periods.order_id._note_doubt(self)
-        elif self.state == "error" and attempt.refusal:
+        elif self._is_not_processed(attempt):
             self.is_post_processed = True
             periods._note_not_charged()
 
-    def _send_api_request(self, method, endpoint, **kwargs):
-        attempt = self.env.context.get("subscription_attempt")
-        try:
-            return super()._send_api_request(method, endpoint, **kwargs)
-        except ValidationError as error:
-            if attempt:
-                attempt.note(error)
-            raise
-        except Exception:
-            # Whatever came back could not be understood.
-            if attempt:
-                attempt.unanswered = True
-            raise
+    def _update_state(self, allowed_states, target_state, state_message):
+        """Leave a charge that got no clear answer a draft: an error would mean that it failed, which nobody knows."""
+        unclear = self.browse()
+        for transaction in self if target_state in FAILED_STATES else ():
+            attempt = get_attempt(transaction.id)
+            if attempt and attempt.judge() is Verdict.UNKNOWN:
+                transaction.state_message = state_message
+                unclear |= transaction
+        return super(PaymentTransaction, self - unclear)._update_state(allowed_states, target_state, state_message)
 
-    def _set_error(self, state_message, extra_allowed_states=()):
-        """Leave a charge that got no answer a draft: an error would mean that it failed, which nobody knows."""
-        attempt = self.env.context.get("subscription_attempt")
-        if attempt and attempt.unanswered:
-            self.state_message = state_message
-            return self.browse()
-        return super()._set_error(state_message, extra_allowed_states)
+    def _process(self, provider_code, payment_data):
+        """Note that an answer is read: what is called a failure meanwhile was understood as one."""
+        attempt = payment_data and get_attempt(self.id or None)
+        with attempt.reading() if attempt else nullcontext():
+            return super()._process(provider_code, payment_data)
 
     def _validate_amount(self, payment_data):
         before = self.state
-        res = super()._validate_amount(payment_data)
+        # Another amount is no failure that could be doubted: see amount_mismatch.
+        with charging(None):
+            res = super()._validate_amount(payment_data)
         if self.state == "error" and before != "error" and self._get_subscription_periods():
             self.amount_mismatch = True
         return res

@@ -24,6 +24,7 @@ from . import (
     test_payment,
     test_payment_exception,
     test_payment_outcome,
+    test_payment_wire,
     test_peers_mistakes,
     test_period,
     test_plan,
