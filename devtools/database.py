@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
-from . import cache, project, say
+from . import cache, process, project, say
 from .odoo import Odoo, troubles
 from .say import Stop
 
@@ -36,6 +36,21 @@ class Databases:
         self.drop(name)
         # Somebody else may be copying the same template this moment, which PostgreSQL does not mind; a connection it does.
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{origin}"')
+        files = self.odoo.filestore / origin
+        if files.is_dir():
+            shutil.copytree(files, self.odoo.filestore / name, copy_function=_link)
+
+    def fetch(self, others: "Databases", origin: str, name: str) -> None:
+        """Make `name` as a copy of a database of another server, with its files."""
+        self.drop(name)
+        programs = self.odoo.server.psql.parent
+        dump = self.odoo.work / f"{name}.dump"
+        variables = others.odoo.server.variables()
+        process.output([programs / "pg_dump", "-Fc", "-Z0", "-f", dump, origin], "Reading the database", env=variables)
+        self.sql(f'CREATE DATABASE "{name}"')
+        restore = [programs / "pg_restore", "--no-owner", "-d", name, dump]
+        process.output(restore, "Copying the database", env=self.odoo.server.variables())
+        dump.unlink()
         files = self.odoo.filestore / origin
         if files.is_dir():
             shutil.copytree(files, self.odoo.filestore / name, copy_function=_link)

@@ -55,6 +55,10 @@ class Odoo:
         """The same Odoo in another environment, which has the addon as a package: the repository's is out of reach."""
         return self._changed(environment=environment, addons=())
 
+    def on(self, server: Server) -> "Odoo":
+        """The same Odoo with the databases of another server."""
+        return self._changed(server=server)
+
     def ahead(self, seconds: int) -> "Odoo":
         """The same Odoo with a clock that is ahead; its databases need `clock.statements`."""
         return self._changed(seconds_ahead=seconds)

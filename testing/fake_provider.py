@@ -7,14 +7,17 @@ of its ledger is a fact in JSON, appended before anybody hears of it::
     {"kind": "booked", "reference": "INV/1", …}
     {"kind": "answered", "reference": "INV/1", "status": 200, "says": "done", …}
 
-How it treats a card is the first part of the card's token, up to a colon: `ok:17`, `drop:3`. It does not recognise a
-reference that it has seen before, as most providers do not: asked twice, it books twice.
+How it treats a card is the first part of the card's token, up to a colon: `ok:17`, `drop:3`. `ok~404:5` names two ways:
+how a charge is treated, and how the question that follows it, as with providers that first authorise and then capture. It
+does not recognise a reference that it has seen before, as most providers do not: asked twice, it books twice.
 
     python fake_provider.py LEDGER [--slow SECONDS] [--late SECONDS]
 
-prints its port, and ends when its input does. `POST /charge` asks for money; `POST /control` with `{"token", "mode"}`
-changes how a card is treated from now on, and with `{"webhook": URL}` says where notifications go; `POST /notify`
-sends those that are due. All of them answer when everything asked before is in the ledger.
+prints its port, and ends when its input does. `POST /charge` asks for money, `POST /follow` what has become of it;
+`POST /control` with `{"token", "mode"}` changes how a card is treated from now on, with `{"webhook": URL}` says where
+notifications go, and with `{"release": true}` lets answers go that are held back; `POST /checkout` is a customer who pays
+on the provider's page; `POST /note` adds what people do to the ledger; `POST /notify` sends the notifications that are
+due. All of them answer when everything asked before is in the ledger.
 """
 
 import argparse
@@ -27,6 +30,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
@@ -38,11 +42,11 @@ class Mode(NamedTuple):
     """How a card is treated."""
 
     fact: str
-    """What becomes of the charge: `booked`, `declined`, `pending`, `refused` (not looked at), or `lost`."""
+    """What becomes of the charge: `booked`, `authorised`, `declined`, `pending`, `refused` (not looked at), or `lost`."""
     status: int | None = 200
     """The HTTP status of the answer; without one the connection is dropped."""
     wait: str = ""
-    """`slow` answers in time, `late` when nobody waits any longer."""
+    """`slow` answers in time, `late` when nobody waits any longer, `held` when it is released."""
     later: str = ""
     """What becomes of a pending charge when its notification is due."""
     reason: str = ""
@@ -74,14 +78,29 @@ MODES = {
     "404": Mode("refused", 404, reason="No such thing"),
     "429": Mode("refused", 429, reason="Too many requests"),
     "wrong-amount": Mode("booked", less=1),
+    "held-ok": Mode("booked", wait="held"),
+    "held-decline": Mode("declined", wait="held", reason=_POOR),
+    "held-drop": Mode("booked", None, wait="held"),
+    "authorised": Mode("authorised"),
 }
 STATUSES = {"booked": "done", "declined": "error", "pending": "pending"}
 """What answers and notifications call a fact."""
 
 
+NOWHERE = "nowhere"
+"""Names a question that does not even reach the provider."""
+PATIENCE = 60
+"""Seconds that an answer is held back at the most."""
+
+
 def mode_of(token: str) -> str:
     """The mode that a token names: `drop` of `drop:3`, and of `drop+caught:3`, whose rest means something to others."""
-    return token.partition(":")[0].partition("+")[0]
+    return token.partition(":")[0].partition("+")[0].partition("~")[0]
+
+
+def mode_of_question(token: str) -> str:
+    """How the question that follows a charge is treated: `404` of `ok~404:5`; empty if there is none."""
+    return token.partition(":")[0].partition("+")[0].partition("~")[2]
 
 
 def post(url: str, data: dict) -> tuple[int, str]:
@@ -115,6 +134,8 @@ class Provider:
         self._waits = {"": 0, "slow": slow, "late": late}
         self._modes: dict[str, str] = {}
         self._due: dict[str, tuple[str, dict]] = {}
+        self._booked: set[str] = set()
+        self._held = threading.Event()
         self._busy = 0
         self._idle = threading.Condition()
 
@@ -134,14 +155,47 @@ class Provider:
         facts["amount"] -= mode.less
         if mode.fact != "lost":
             self.ledger.add(mode.fact, facts)
-        said = {**facts, "provider_reference": f"fake-{asked['reference']}", "message": mode.reason}
-        if mode.fact in STATUSES:
-            self._due[asked["reference"]] = (mode.later, {**said, "status": STATUSES[mode.later or mode.fact]})
+        said = self._remember(mode, facts)
         if mode.early and self.webhook:
             early = threading.Thread(target=self.notify, args=[asked["reference"]])
             early.start()
             early.join(self._waits["slow"])
-        return mode, {**said, "status": STATUSES.get(mode.fact, "")}
+        return mode, said
+
+    def follow(self, asked: dict) -> tuple[Mode, dict]:
+        """Deal with the question that follows a charge: what was only authorised is booked now."""
+        mode = MODES["ok" if asked["token"] in self._modes else mode_of_question(asked["token"])]
+        facts = {key: asked[key] for key in ("reference", "token", "amount", "currency")}
+        self.ledger.add("followed", facts)
+        if mode.fact == "booked" and asked["reference"] in self._booked:
+            return mode, self._say(mode, facts)
+        if mode.fact != "lost":
+            self.ledger.add(mode.fact, facts)
+        return mode, self._remember(mode, facts)
+
+    def check_out(self, asked: dict) -> None:
+        """Let a customer pay on a page of the provider, give up, or forget about it: the shop is notified of it."""
+        mode = MODES[asked["mode"]]
+        facts = {key: asked[key] for key in ("reference", "token", "amount", "currency")}
+        self.ledger.add(mode.fact, {**facts, "by": "customer"})
+        self._remember(mode, facts)
+
+    def _remember(self, mode: Mode, facts: dict) -> dict:
+        """Note what is to be notified; what is said about it at once."""
+        said = self._say(mode, facts)
+        if mode.fact == "booked":
+            self._booked.add(facts["reference"])
+        if mode.fact in STATUSES:
+            self._due[facts["reference"]] = (mode.later, {**said, "status": STATUSES[mode.later or mode.fact]})
+        return said
+
+    def _say(self, mode: Mode, facts: dict) -> dict:
+        said = {**facts, "provider_reference": f"fake-{facts['reference']}", "message": mode.reason}
+        return {**said, "status": STATUSES.get(mode.fact, "")}
+
+    def release(self) -> None:
+        """Let all answers go that are held back, and hold back none any more."""
+        self._held.set()
 
     @contextlib.contextmanager
     def dealing(self):
@@ -162,7 +216,10 @@ class Provider:
 
     def wait(self, mode: Mode) -> None:
         """Let the time pass that lies between dealing with a charge and answering it."""
-        time.sleep(self._waits[mode.wait] / (2 if mode.wait == "slow" else 1))
+        if mode.wait == "held":
+            self._held.wait(PATIENCE)
+        else:
+            time.sleep(self._waits[mode.wait] / (2 if mode.wait == "slow" else 1))
 
     def notify(self, *references: str) -> dict[str, int]:
         """Tell the shop what became of charges, of all if none is named; the HTTP status that each met with."""
@@ -186,25 +243,35 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "{}")
         if self.path == "/charge":
-            self._charge(asked)
+            self._charge(asked, self.provider.charge)
+        elif self.path == "/follow":
+            self._charge(asked, self.provider.follow)
         elif self.path == "/control":
             self.provider.finish()
             if "mode" in asked:
                 self.provider.set_mode(asked["token"], asked["mode"])
             self.provider.webhook = asked.get("webhook", self.provider.webhook)
+            if asked.get("release"):
+                self.provider.release()
+            self._answer(200, {})
+        elif self.path == "/checkout":
+            self.provider.check_out(asked)
+            self._answer(200, {})
+        elif self.path == "/note":
+            self.provider.ledger.add(asked.pop("kind"), asked)
             self._answer(200, {})
         elif self.path == "/notify":
             self.provider.finish()
-            self._answer(200, self.provider.notify())
+            self._answer(200, self.provider.notify(*asked.get("references", ())))
         else:
             self._answer(404, {"message": f"nothing is at {self.path}"})
 
     def log_message(self, *_arguments):
         """The ledger is all there is to say."""
 
-    def _charge(self, asked: dict) -> None:
+    def _charge(self, asked: dict, deal: Callable[[dict], tuple[Mode, dict]]) -> None:
         with self.provider.dealing():
-            mode, said = self.provider.charge(asked)
+            mode, said = deal(asked)
         if KILL_HEADER in self.headers:
             os.kill(int(self.headers[KILL_HEADER]), signal.SIGKILL)
         self.provider.wait(mode)

@@ -9,12 +9,14 @@ import os
 import queue
 import random
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
 
 import pytest
 
-from devtools.database import Databases
+from devtools import postgres
+from devtools.database import Databases, owned
 from testing.crash import audit
-from testing.crash.stage import ADDONS, OPENED, Prefork, Stage
+from testing.crash.stage import ADDONS, DEEDS, OPENED, Prefork, Stage
 from testing.fake_provider import MODES
 
 THOROUGH = bool(os.environ.get("DEVTOOLS_THOROUGH"))
@@ -46,10 +48,69 @@ MODES_AND_POINTS = (
         ("pending", "moved"),
     ]
 )
+WAYS = (
+    *("", "caught", "provider", "provider-caught", "raw", "wrapped", "wrapped-twice", "from-none", "raised-after"),
+    *("set-within", "set-after", "processed", "session", "urllib"),
+)
+"""How a provider's addon asks, as in `payment_fake.ways`."""
+QUESTIONS = ("404", "429", "nowhere", "drop", "500", "timeout", "ok")
+"""What becomes of the question that follows a charge."""
+CARDS = (
+    {
+        **{
+            way: [
+                f"{mode}+{way}"
+                for mode in ("ok", "soft-decline", "402", "404", "drop", "lost", "timeout", "500-booked")
+            ]
+            for way in WAYS
+            if way
+        },
+        **{
+            f"{first}~{way}": [f"{first}~{second}+{way}" for second in QUESTIONS]
+            for first in ("ok", "authorised")
+            for way in ("", "provider-caught", "from-none", "raised-after", "processed")
+        },
+    }
+    if THOROUGH
+    else {
+        "short": [*(f"drop+{way}" for way in WAYS), "500-booked+set-after", "ok~404", "ok~nowhere", "authorised~drop"]
+    }
+)
+"""Cards, by the name of the story in which all of them are charged."""
+STATES = {"unknown": "drop", "lost": "lost", "killed": "ok", "pending": "pending", "in-flight": "held-ok"}
+"""How a card is treated of which a charge is in a state."""
+TRUTHS = ("notified", "resolved")
+"""How the truth comes to light: first by the provider's notification, or first by a person."""
+BY_HAND = (
+    [
+        *itertools.product(("unknown", "pending", "in-flight"), DEEDS, TRUTHS),
+        *itertools.product(("lost", "killed"), DEEDS, ["resolved"]),
+    ]
+    if THOROUGH
+    else [
+        ("unknown", "delete-draft", "notified"),
+        ("unknown", "invoice-by-hand-pay-and-untick", "notified"),
+        ("in-flight", "cancel-order", "resolved"),
+        ("pending", "credit-invoice", "notified"),
+    ]
+)
+ENDINGS = {"open": "", "expires": "soft-decline", "is paid": "ok", "waits": "pending"}
+"""What becomes of a checkout, as a way in which the provider treats it."""
+CHECKOUTS = [*itertools.product(ENDINGS, ("drop", "lost"))] if THOROUGH else [("expires", "drop"), ("is paid", "drop")]
+EARLIER = (
+    [*itertools.product(("drop", "timeout", "lost", "pending"), ("drop", "lost"))] if THOROUGH else [("drop", "drop")]
+)
+"""How the attempt was treated that was given up, and how the one that follows it."""
+MEANWHILE = (
+    [*itertools.product(("held-ok", "held-decline", "held-drop"), ("close", "pause", "cancel-order"))]
+    if THOROUGH
+    else [("held-ok", "close")]
+)
 SUBSCRIPTIONS, KILLS, LONGEST = (200, 50, 1.6) if THOROUGH else (6, 3, 0.8)
 """How many are sold, how often a process is killed, and after how many seconds at the most."""
 # Two periods are due in February. What was declined is tried again the day after. A third period is due in March.
 FEBRUARY, DAY_AFTER, MARCH = "2027-02-28 12:00", "2027-03-01 12:00", "2027-03-31 12:00"
+NEXT_DAY = "2027-03-02 12:00"
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +159,18 @@ def played(request, place, databases, shop, tmp_path_factory):
 
         pool = ThreadPoolExecutor(2)
         stack.callback(pool.shutdown, cancel_futures=True)
-        plays = {"test_a_killed_charge_is_never_repeated": play_kill, "test_random_kills_change_no_total": play_random}
+        plays = {
+            "test_a_killed_charge_is_never_repeated": play_kill,
+            "test_random_kills_change_no_total": play_random,
+            "test_however_an_addon_asks_no_charge_is_repeated": play_cards,
+            "test_people_at_work_pull_nothing_away": play_by_hand,
+            "test_a_checkout_ends_nothing_but_itself": play_checkout,
+            "test_an_earlier_attempt_speaks_for_itself_only": play_earlier_attempt,
+            "test_an_earlier_period_speaks_for_itself_only": play_earlier_period,
+            "test_who_leaves_meanwhile_is_charged_no_more": play_meanwhile,
+            "test_an_invoice_is_mailed_once_though_its_sender_is_killed": play_sender,
+            "test_workers_and_their_parent_are_killed": play_workers,
+        }
         cases = {
             item.name: (plays[item.originalname], item.callspec.params if hasattr(item, "callspec") else {})
             for item in request.session.items
@@ -124,6 +196,71 @@ def test_random_kills_change_no_total(request, played):
     assert clean["periods"] == clean["charges"] == SUBSCRIPTIONS
 
 
+@pytest.mark.parametrize("story", CARDS)
+def test_however_an_addon_asks_no_charge_is_repeated(request, played, story):
+    """Providers' addons ask with `requests`, wrap and hide errors, and ask twice: unknown is what has no clear answer."""
+    played[request.node.name].result()
+
+
+@pytest.mark.parametrize(("state", "deed", "truth"), BY_HAND)
+def test_people_at_work_pull_nothing_away(request, played, state, deed, truth):
+    """What people do while a payment is under way is refused, or leads to books that agree with the provider's."""
+    played[request.node.name].result()
+
+
+@pytest.mark.parametrize(("ending", "mode"), CHECKOUTS)
+def test_a_checkout_ends_nothing_but_itself(request, played, ending, mode):
+    """A checkout that the customer opened before comes to an end while the outcome of a charge is unknown."""
+    played[request.node.name].result()
+
+
+@pytest.mark.parametrize(("given_up", "mode"), EARLIER)
+def test_an_earlier_attempt_speaks_for_itself_only(request, played, given_up, mode):
+    """The notification of an attempt that a person gave up comes while the outcome of the next one is unknown."""
+    played[request.node.name].result()
+
+
+@pytest.mark.parametrize("outcome", ["pending", "pending-decline"])
+def test_an_earlier_period_speaks_for_itself_only(request, played, outcome):
+    """The notification of an earlier period comes while the outcome of a later one is unknown."""
+    played[request.node.name].result()
+
+
+@pytest.mark.parametrize(("mode", "deed"), MEANWHILE)
+def test_who_leaves_meanwhile_is_charged_no_more(request, played, mode, deed):
+    """Two declined periods are tried again; while the provider is asked for the first, the subscription ends."""
+    played[request.node.name].result()
+
+
+@pytest.mark.parametrize("point", ["mailing", "mailed", "all-mailed"] if THOROUGH else ["mailed"])
+def test_an_invoice_is_mailed_once_though_its_sender_is_killed(request, played, point):
+    """Odoo's sender of invoices dies at a point, and once more after some of the invoices."""
+    played[request.node.name].result()
+
+
+@pytest.mark.parametrize("kill_at", ["", "booked", "committed"] if THOROUGH else ["booked"])
+def test_workers_and_their_parent_are_killed(request, played, kill_at):
+    """Odoo runs with workers, one of which bills on its own. They are killed, then their parent, and others take over."""
+    played[request.node.name].result()
+
+
+@pytest.mark.skipif(not THOROUGH, reason="takes a server of its own, and a minute")
+def test_postgresql_crashes_in_the_middle_of_a_charge(place, databases, shop, tmp_path):
+    """PostgreSQL crashes while the provider is asked, again at a random moment, and is started again."""
+    with postgres.brittle(place.odoo.environment) as (server, crash):
+        brittle = Databases(databases.odoo.on(server))
+        name = owned(f"test_{place.scratch.folder.name}_brittle")
+        brittle.fetch(databases, shop, name)
+        prefork = Prefork(brittle.odoo, name)
+        stage = Stage(brittle, prefork, tmp_path)
+        try:
+            play_restart(stage, crash)
+        finally:
+            stage.close()
+            prefork.close()
+            brittle.drop(name)
+
+
 def play_kill(new_stage, mode, point):
     """Let a process die while it charges a card that is treated in a way, and all others do what they can."""
     card = f"{mode}:1"
@@ -133,23 +270,214 @@ def play_kill(new_stage, mode, point):
             assert stage.bill(FEBRUARY, {"KILL_AT": point}), f"nothing came to {point}"
             assert mode != "ok" or left_behind(stage) == LEFT_BEHIND[point], stage.told()
             check(stage)
-            for day in (FEBRUARY, DAY_AFTER):
-                stage.rest(day)
-                check(stage, rested=day)
-        stage.notify(DAY_AFTER)
+            live_on(stage)
+        come_to_light(stage, card)
+        assert len(stage.books().periods) == 5, stage.told()
+
+
+def play_cards(new_stage, story):
+    """Charge cards that are treated in many ways, two periods each, and see what becomes of them."""
+    cards = [f"{card}:{number}" for number, card in enumerate(CARDS[story])]
+    with new_stage() as stage:
+        stage.sell({**dict.fromkeys(cards, OPENED[:10]), "ok:x": FEBRUARY[:10]})
+        live_on(stage)
+        come_to_light(stage, *cards)
+        assert len(stage.books().periods) == 3 * len(cards) + 2, stage.told()
+
+
+def live_on(stage):
+    """Let two days go by on which there is billing."""
+    for day in (FEBRUARY, DAY_AFTER):
+        stage.bill(day)
+        check(stage)
+        stage.rest(day)
+        check(stage, rested=day)
+
+
+def come_to_light(stage, *cards):
+    """Let the provider, a person and time do their part; in the end, all periods are paid once."""
+    stage.notify(DAY_AFTER)
+    stage.rest(DAY_AFTER)
+    check(stage, rested=DAY_AFTER)
+    stage.send(DAY_AFTER)
+    for card in cards:
+        stage.mend(card)
+    stage.resolve(DAY_AFTER)
+    stage.notify(MARCH)
+    stage.rest(MARCH)
+    check(stage, rested=MARCH)
+    stage.send(MARCH)
+    check(stage, complete=MARCH)
+    assert not audit.not_mailed(stage.books()), stage.told()
+
+
+def play_by_hand(new_stage, state, deed, truth):
+    """Let a person do something while a charge is in a state, then let its outcome come to light, and a month go by."""
+    card = f"{STATES[state]}:1"
+    with new_stage() as stage:
+        stage.sell(dict.fromkeys((card, "ok:2"), FEBRUARY[:10]))
+        if state == "in-flight":
+            with stage.billing_meanwhile(FEBRUARY):
+                stage.try_by_hand(FEBRUARY, deed, card)
+        else:
+            stage.bill(FEBRUARY, {"KILL_AT": "booked"} if state == "killed" else None)
+            stage.mend(card)
+            stage.try_by_hand(FEBRUARY, deed, card)
+        check(stage)
+        stage.mend(card)
+        stage.rest(FEBRUARY)
+        check(stage, rested=FEBRUARY)
+        for tell in (stage.notify, stage.resolve) if truth == "notified" else (stage.resolve, stage.notify):
+            tell(DAY_AFTER)
+            stage.rest(DAY_AFTER)
+            check(stage, rested=DAY_AFTER)
+        end(stage)
+
+
+def play_checkout(new_stage, ending, mode):
+    """A declined invoice is in a checkout for long; a new attempt to charge it has no outcome; then the checkout ends."""
+    card = "soft-decline:1"
+    with new_stage() as stage:
+        stage.sell(dict.fromkeys((card, "ok:2"), FEBRUARY[:10]))
+        stage.rest(FEBRUARY)
+        stage.open_checkout(OPENED, card, "checkout")
+        stage.change(card, mode)
+        stage.rest(DAY_AFTER)
+        assert stage.unknown(card), stage.told()
+        check(stage, rested=DAY_AFTER)
+        if ENDINGS[ending]:
+            stage.check_out(DAY_AFTER, "checkout", ENDINGS[ending])
+        wait_and_see(stage, card)
+
+
+def play_earlier_attempt(new_stage, given_up, mode):
+    """A person gives up an attempt, the next one has no outcome either; then the provider speaks about the first."""
+    card = f"{given_up}:1"
+    with new_stage() as stage:
+        stage.sell(dict.fromkeys((card, "ok:2"), FEBRUARY[:10]))
+        stage.bill(FEBRUARY)
+        earlier = stage.books().transactions[0]["reference"]
+        stage.change(card, mode)
+        stage.try_by_hand(FEBRUARY, "resolve-as-unpaid", card)
         stage.rest(DAY_AFTER)
         check(stage, rested=DAY_AFTER)
-        stage.send(DAY_AFTER)
+        if given_up == "pending":
+            assert not stage.unknown(card), stage.told()
+        else:
+            assert stage.unknown(card) not in ([], [earlier]), stage.told()
+        if given_up != "lost":
+            stage.notify(DAY_AFTER, earlier)
+        wait_and_see(stage, card)
+
+
+def play_earlier_period(new_stage, outcome):
+    """A period waits for the provider's notification, a later one has no outcome; then the first one's comes."""
+    card = f"{outcome}:1"
+    with new_stage() as stage:
+        stage.sell({card: OPENED[:10], "ok:2": FEBRUARY[:10]})
+        stage.rest(OPENED)
+        [earlier] = [each["reference"] for each in stage.books().transactions]
+        stage.change(card, "drop")
+        stage.rest(FEBRUARY)
+        assert stage.unknown(card), stage.told()
+        stage.notify(DAY_AFTER, earlier)
+        wait_and_see(stage, card)
+
+
+def wait_and_see(stage, card):
+    """An outcome is still unknown, whatever came; it comes to light a day later."""
+    unknown = stage.unknown(card)
+    for day in (DAY_AFTER, NEXT_DAY):
+        stage.rest(day)
+        check(stage, rested=day)
+        assert stage.unknown(card) == unknown, stage.told()
+    stage.mend(card)
+    for tell in (stage.resolve, stage.notify):
+        tell(NEXT_DAY)
+        stage.rest(NEXT_DAY)
+        check(stage, rested=NEXT_DAY)
+    end(stage)
+
+
+def play_meanwhile(new_stage, mode, deed):
+    """Two periods were declined and are tried again; a person ends it all while the provider is asked for the first."""
+    card = "soft-decline:1"
+    with new_stage() as stage:
+        stage.sell({card: OPENED[:10], "ok:2": FEBRUARY[:10]})
+        stage.rest(FEBRUARY)
+        stage.change(card, mode)
+        with stage.billing_meanwhile(DAY_AFTER):
+            stage.try_by_hand(DAY_AFTER, deed, card)
+        check(stage)
         stage.mend(card)
-        stage.resolve(DAY_AFTER)
-        stage.notify(MARCH)
-        stage.rest(MARCH)
-        check(stage, rested=MARCH)
-        stage.send(MARCH)
-        check(stage, complete=MARCH)
-        books = stage.books()
-        assert not audit.not_mailed(books), stage.told()
-        assert len(books.periods) == 5, stage.told()
+        stage.rest(DAY_AFTER)
+        check(stage, rested=DAY_AFTER)
+        for tell in (stage.notify, stage.resolve):
+            tell(DAY_AFTER)
+            stage.rest(DAY_AFTER)
+            check(stage, rested=DAY_AFTER)
+        end(stage)
+
+
+def end(stage):
+    """Let a month go by: in the end no outcome is unknown, and what runs on is billed."""
+    stage.rest(MARCH)
+    check(stage, rested=MARCH)
+    assert not any(order["payment_exception"] for order in stage.books().orders), stage.told()
+
+
+def play_sender(new_stage, point):
+    """Let the sender die among the mails of several invoices; in the end, each has left once."""
+    with new_stage() as stage:
+        stage.sell({f"ok:{number}": FEBRUARY[:10] for number in range(4)})
+        stage.rest(FEBRUARY)
+        for nth in ("1", "3"):
+            killed = stage.send(FEBRUARY, {"KILL_AT": point, "KILL_NTH": nth if point != "all-mailed" else "1"})
+            assert killed, f"nothing came to {point}"
+            check(stage, rested=FEBRUARY)
+        for _again in range(3):
+            stage.send(FEBRUARY)
+        check(stage, complete=FEBRUARY)
+        assert not audit.not_mailed(stage.books()), stage.told()
+
+
+def play_workers(new_stage, kill_at):
+    """Let workers bill on their own, while they and their parent are killed."""
+    now = datetime.now(timezone.utc)
+    today = f"{now:%Y-%m-%d}"
+    at = f"{now:%Y-%m-%d %H:%M}"
+    with new_stage() as stage:
+        stage.sell(dict.fromkeys(("early-ok:0", *(f"slow-ok:{number}" for number in range(5))), today), at)
+
+        def at_rest(books):
+            return all(order["payment_exception"] or order["next_invoice_date"] > today for order in books.orders)
+
+        with stage.working(kill_at, at_rest) as kill_parent:
+            kill_parent(0 if kill_at == "committed" else 2)
+        check(stage)
+        stage.rest(at)
+        check(stage, rested=at)
+        stage.notify(at)
+        stage.resolve(at)
+        stage.rest(at)
+        check(stage, complete=at)
+        stage.send(at)
+        assert not audit.not_mailed(stage.books()), stage.told()
+
+
+def play_restart(stage, crash):
+    """Let PostgreSQL crash in the middle of a charge, and between others."""
+    stage.sell({"held-ok:1": OPENED[:10], **{f"slow-ok:{number}": FEBRUARY[:10] for number in range(2, 8)}})
+    with stage.billing_meanwhile(FEBRUARY, breaks=True):
+        crash()
+    check(stage)
+    assert stage.unknown("held-ok:1"), stage.told()
+    for bookings in (3, 5):
+        with stage.billing_meanwhile(FEBRUARY, breaks=True, bookings=bookings):
+            crash()
+        check(stage)
+    live_on(stage)
+    come_to_light(stage, "held-ok:1")
 
 
 def left_behind(stage):

@@ -18,12 +18,18 @@ def charge(reference="S1-1"):
     return [fact("request", reference), fact("booked", reference), fact("answered", reference, status=200, says="done")]
 
 
-def transaction(reference="S1-1", state="done", invoices=(1,)):
-    return {"reference": reference, "state": state, "processed": True, "invoices": list(invoices), **CARD}
+def transaction(reference="S1-1", state="done", invoices=(1,), **changed):
+    outcome = {"state": state, "processed": True, "mismatch": False, "operation": "offline"}
+    return {"reference": reference, "invoices": list(invoices), **outcome, **CARD, **changed}
 
 
 def invoice(number=1, paid=True, mails=1):
-    return {"id": number, "state": "posted", "paid": paid, "amount": 100.0, "mails": mails}
+    amounts = {"amount": 100.0, "settled": 100.0 if paid else 0.0}
+    return {"id": number, "state": "posted", "paid": paid, "mails": mails, "token": "ok:1", **amounts}
+
+
+def payment(amount=100.0, by_hand=False):
+    return {"amount": amount, "by_hand": by_hand, "token": "ok:1"}
 
 
 def period(number=1, invoices=(1,), **changed):
@@ -32,16 +38,18 @@ def period(number=1, invoices=(1,), **changed):
 
 
 def order(next_invoice_date="2027-03-01", **changed):
-    return {"id": 1, "token": "ok:1", "next_invoice_date": next_invoice_date, "payment_exception": False, **changed}
+    running = {"card": True, "state": "progress", "payment_exception": False, "activities": []}
+    return {"id": 1, "token": "ok:1", "next_invoice_date": next_invoice_date, **running, **changed}
 
 
-def books(transactions=None, invoices=None, periods=None, orders=None):
+def books(transactions=None, invoices=None, periods=None, orders=None, payments=None):
     """The books of a subscription that is paid for February, but for what is given."""
     return Books(
         orders=[order()] if orders is None else orders,
         transactions=[transaction()] if transactions is None else transactions,
         invoices=[invoice()] if invoices is None else invoices,
         periods=[period()] if periods is None else periods,
+        payments=[payment()] if payments is None else payments,
     )
 
 
@@ -96,7 +104,8 @@ def test_money_that_only_the_books_know():
 def test_a_request_for_what_may_have_been_paid(state):
     """Another run asks, though the books did not say what had become of the first request."""
     ledger = [fact("request"), fact("answered", status=500, says=""), *charge("S1-2")]
-    twice = books([transaction(state=state), transaction("S1-2")])
+    frozen = [order(payment_exception=True)]
+    twice = books([transaction(state=state), transaction("S1-2")], orders=frozen)
     known = {"S1-1": state} if state else {}
     assert found(ledger, twice, Run(0, 2, {}), Run(2, 5, known)) == [
         f"S1-2 was asked for while S1-1 was {state or 'unwritten'}"
@@ -124,7 +133,7 @@ def test_a_request_in_the_same_run_after_one_without_an_answer(answer):
         [transaction(state="draft"), transaction("S1-2", invoices=[2])],
         [invoice(paid=False), invoice(2)],
         [period(), period(2, invoices=[2])],
-        [order("2027-04-01")],
+        [order("2027-04-01", payment_exception=True)],
     )
     assert found(ledger, two) == ["S1-2 was asked for while S1-1 was not answered"]
 
@@ -133,6 +142,98 @@ def test_a_decline_asked_about_again_at_once():
     ledger = [fact("request"), fact("declined"), fact("answered", status=200, says="error"), *charge("S1-2")]
     twice = books([transaction(state="error"), transaction("S1-2")])
     assert found(ledger, twice) == ["S1-2 was asked for in the same run as S1-1, for the same invoice"]
+
+
+def test_a_period_charged_twice_though_its_first_invoice_is_gone():
+    ledger = charge("S1-20270201") + charge("S1-20270201-1")
+    twice = books([transaction("S1-20270201", invoices=[]), transaction("S1-20270201-1")])
+    runs = Run(0, 3, {}), Run(3, 6, {"S1-20270201": "done"})
+    assert found(ledger, twice, *runs) == ["S1-20270201 was charged 2 times"]
+
+
+def test_a_charge_that_was_called_unpaid_may_be_repeated():
+    given_up = [*charge()[:2], fact("resolved", outcome="unpaid"), *charge("S1-2")]
+    runs = Run(0, 2, {}), Run(3, 6, {"S1-1": "error"})
+    assert found(given_up, books([transaction(state="error"), transaction("S1-2")]), *runs) == []
+
+
+def test_what_the_customer_pays_beside_is_no_charge():
+    ledger = [*charge(), fact("booked", "checkout", by="customer")]
+    assert found(ledger, books([transaction(), transaction("checkout", operation="online_redirect")])) == []
+
+
+def test_money_that_a_person_knows_of():
+    assert found([fact("resolved", outcome="paid")], books()) == []
+    assert found([], books([], payments=[payment(by_hand=True)])) == []
+
+
+@pytest.mark.parametrize(
+    "ledger",
+    [
+        charge(),
+        charge()[:2],
+        [fact("request"), fact("answered", status=500, says="")],
+        [
+            fact("request"),
+            fact("booked"),
+            *[fact("answered", status=200, says="done"), fact("followed"), fact("refused")],
+        ],
+        [fact("request"), fact("followed"), fact("refused"), fact("answered", status=404, says="")],
+    ],
+)
+def test_a_charge_taken_for_failed(ledger):
+    failed = books([transaction(state="error")], [invoice(paid=False)])
+    assert found(ledger, failed) == ["S1-1 of ok:1 is error, and nobody said that it failed"]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        [fact("answered", status=200, says="error")],
+        [fact("answered", status=402, says="error")],
+        [fact("refused"), fact("answered", status=404, says="")],
+        [fact("notified", status=200, says="error")],
+        [fact("resolved", outcome="unpaid")],
+    ],
+)
+def test_a_charge_that_failed(last):
+    assert found([fact("request"), *last], books([transaction(state="error")], [invoice(paid=False)])) == []
+
+
+@pytest.mark.parametrize("unknown", [{"state": "draft"}, {"state": "error", "mismatch": True}])
+def test_an_exception_lifted_while_an_attempt_is_unknown(unknown):
+    ledger = [fact("request"), fact("booked")]
+    lifted = books([transaction(**unknown)], [invoice(paid=False)])
+    assert found(ledger, lifted) == [f"S1-1 of ok:1 is {unknown['state']}, and its subscription is not in exception"]
+    assert found(ledger, lifted._replace(orders=[order(payment_exception=True)])) == []
+    assert audit.forgotten_while_unknown(books([transaction(state="draft", operation="online_redirect")])) == []
+
+
+def test_a_charge_asked_for_after_a_close():
+    closed = fact("closed", "")
+    assert found([*charge(), closed], books()) == []
+    assert found([closed, *charge()], books()) == ["S1-1 was asked for after the subscription was closed"]
+
+
+def test_a_question_that_was_not_answered_leaves_a_charge_open():
+    asked = [*charge(), fact("followed"), fact("refused"), fact("answered", status=404, says=""), *charge("S1-2")]
+    two = books([transaction(), transaction("S1-2", invoices=[2])], [invoice(), invoice(2)])
+    assert found(asked, two) == ["S1-2 was asked for while S1-1 was not answered"]
+
+
+def test_money_that_only_the_provider_knows():
+    missing = books(payments=[])
+    assert audit.out_of_sight(charge(), missing) == ["100.0 of ok:1 are at the provider, and 0 in the books"]
+    assert audit.out_of_sight(charge(), missing._replace(orders=[order(payment_exception=True)])) == []
+    given_up = [*charge(), fact("resolved", outcome="unpaid")]
+    assert audit.out_of_sight(given_up, missing) == []
+    assert audit.out_of_sight([*given_up, fact("notified", status=200, says="done")], missing) != []
+
+
+def test_money_paid_twice_of_which_nobody_is_told():
+    twice = books(payments=[payment(), payment(by_hand=True)])
+    assert audit.overpaid_untold(twice) == ["ok:1 has paid 200.0, of which its invoices took 100.0, and nobody is told"]
+    assert audit.overpaid_untold(twice._replace(orders=[order(activities=["Paid twice"])])) == []
 
 
 def test_periods_with_a_gap():
@@ -181,18 +282,22 @@ def test_a_mail_that_was_forgotten():
     ],
 )
 def test_what_was_left_half_done(changed, finding):
-    left = books(**{"orders": [order("2027-03-02")], "invoices": [invoice(paid=False)], **changed})
+    left = books(**{"orders": [order("2027-03-02")], "invoices": [invoice(paid=False)], "payments": [], **changed})
     assert audit.unsettled([], left, TODAY) == [finding]
 
 
 def test_what_waits_for_somebody_is_settled():
-    unpaid = {"invoices": [invoice(paid=False)], "orders": [order("2027-03-02")]}
+    unpaid = {"invoices": [invoice(paid=False)], "orders": [order("2027-03-02")], "payments": []}
     later = {**unpaid, "periods": [period(retry="2027-03-02")]}
     frozen = {**unpaid, "orders": [order("2027-02-01", payment_exception=True)]}
     unbilled = {**unpaid, "orders": [order("2027-02-01")]}
+    closed = {**unpaid, "orders": [order("2027-02-01", state="churned")]}
+    by_invoice = {**unpaid, "orders": [order("2027-03-02", card=False)]}
     assert audit.unsettled([], books([transaction(state="error")], **later), TODAY) == []
     assert audit.unsettled([], books([transaction(state="pending")], **unpaid), TODAY) == []
     assert audit.unsettled([], books([transaction(state="draft")], **frozen), TODAY) == []
+    assert audit.unsettled([], books([], **closed), TODAY) == []
+    assert audit.unsettled([], books([], **by_invoice), TODAY) == []
     assert audit.unsettled([fact("refused")], books([transaction(state="error")], **unbilled), TODAY) == []
 
 
@@ -202,7 +307,11 @@ def test_what_waits_for_somebody_is_settled():
         ({"orders": [order("2027-03-02", payment_exception=True)]}, "subscription 1 is still in exception"),
         ({"orders": [order(TODAY)]}, f"subscription 1 is not billed since {TODAY}"),
         (
-            {"invoices": [invoice(paid=False)]},
+            {
+                "invoices": [invoice(paid=False)],
+                "payments": [payment()],
+                "orders": [order("2027-03-02", activities=["Paid twice"])],
+            },
             f"{FEBRUARY} is invoiced, and charged by ['S1-1']",
         ),
         (

@@ -1,11 +1,15 @@
 """What happens in the shop whose billing is killed: each function is one run, and commits what it has done.
 
-They are called inside Odoo by `prefork`, and tell whether all went well.
+They are called inside Odoo by `prefork`, and tell whether all went well. What people do is done by a user with rights,
+and not by the system, which may do anything: it may be refused with a `UserError`.
 """
 
+from odoo.exceptions import UserError
 from odoo.fields import Command
 
 COMPANY = "Killed Company"
+BY_HAND = {}
+"""What people may try while a payment is under way, by name: functions of a subscription."""
 
 
 def open_shop(env) -> bool:
@@ -17,6 +21,7 @@ def open_shop(env) -> bool:
     company = env["res.company"].create({"name": COMPANY, "currency_id": env.ref("base.USD").id})
     company.currency_id.active = True
     company.partner_id.tz = "UTC"
+    env.ref("base.user_admin").company_ids = [Command.link(company.id)]
     env = env(context={"allowed_company_ids": company.ids})
     receivable, income, outstanding, bank = env["account.account"].create(
         [
@@ -113,9 +118,179 @@ def resolve(env, order: int, outcome: str, reference: str) -> bool:
     :param outcome: `paid` or `unpaid`
     :param reference: what the ledger calls the charge
     """
-    wizard = env["sale.subscription.resolve.wizard"].create(
+    wizard = _as_person(env)["sale.subscription.resolve.wizard"].create(
         {"order_id": order, "outcome": outcome, **({"reference": reference} if outcome == "paid" else {})}
     )
     wizard.action_submit()
     env.cr.commit()
     return True
+
+
+def try_by_hand(env, deed: str, token: str) -> bool:
+    """Do one of `BY_HAND` with the subscription of a card, all of it or nothing."""
+    order = _as_person(env)["sale.order"].search([("payment_token_id.provider_ref", "=", token)])
+    BY_HAND[deed](order)
+    env.cr.commit()
+    return True
+
+
+def open_checkout(env, token: str, reference: str, opened: str) -> bool:
+    """Let the customer of a card begin to pay its oldest open invoice on a page of the provider, as the portal does.
+
+    :param opened: when, which only the database knows
+    """
+    company = env["res.company"].search([("name", "=", COMPANY)])
+    env = env(context={"allowed_company_ids": company.ids})
+    card = env["payment.token"].search([("provider_ref", "=", token)])
+    domain = [("partner_id", "=", card.partner_id.id), ("payment_state", "=", "not_paid"), ("state", "=", "posted")]
+    invoice = env["account.move"].search(domain, order="id", limit=1)
+    checkout = env["payment.transaction"].create(
+        {
+            "provider_id": card.provider_id.id,
+            "payment_method_id": card.payment_method_id.id,
+            "operation": "online_redirect",
+            "reference": reference,
+            "amount": invoice.amount_residual,
+            "currency_id": invoice.currency_id.id,
+            "partner_id": card.partner_id.id,
+            "invoice_ids": [Command.set(invoice.ids)],
+        }
+    )
+    env.flush_all()
+    env.cr.execute("UPDATE payment_transaction SET create_date = %s WHERE id = %s", [opened, checkout.id])
+    env.cr.commit()
+    return True
+
+
+def _as_person(env):
+    company = env["res.company"].search([("name", "=", COMPANY)])
+    return env(user=env.ref("base.user_admin"), su=False, context={"allowed_company_ids": company.ids})
+
+
+def _by_hand(function):
+    BY_HAND[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def _invoices(order, state):
+    invoices = order.invoice_ids.filtered(lambda move: move.move_type == "out_invoice" and move.state == state)
+    if not invoices:
+        raise UserError(f"no invoice is {state}")
+    return invoices
+
+
+@_by_hand
+def delete_draft(order):
+    _invoices(order, "draft").unlink()
+
+
+@_by_hand
+def cancel_draft(order):
+    _invoices(order, "draft").button_cancel()
+
+
+@_by_hand
+def post_draft(order):
+    _invoices(order, "draft").action_post()
+
+
+@_by_hand
+def reset_invoice(order):
+    _invoices(order, "posted").button_draft()
+
+
+@_by_hand
+def reset_and_cancel_invoice(order):
+    invoices = _invoices(order, "posted")
+    invoices.button_draft()
+    invoices.button_cancel()
+
+
+@_by_hand
+def credit_invoice(order):
+    invoices = _invoices(order, "posted")
+    wizard = (
+        order.env["account.move.reversal"]
+        .with_context(active_model="account.move", active_ids=invoices.ids)
+        .create({"journal_id": invoices.journal_id.id})
+    )
+    wizard.reverse_moves()
+    wizard.new_move_ids.filtered(lambda move: move.state == "draft").action_post()
+
+
+@_by_hand
+def register_payment(order):
+    invoices = _invoices(order, "posted")
+    wizards = order.env["account.payment.register"].with_context(active_model="account.move", active_ids=invoices.ids)
+    wizards.create({})._create_payments()
+
+
+@_by_hand
+def invoice_by_hand(order):
+    """The way that is used without the pop-up: an invoice made and posted by hand."""
+    wizards = order.env["sale.advance.payment.inv"].with_context(active_model="sale.order", active_ids=order.ids)
+    wizards.create(
+        {"advance_payment_method": "delivered", "sale_order_ids": [Command.set(order.ids)]}
+    ).create_invoices()
+    _invoices(order, "draft").sorted("id")[-1:].action_post()
+
+
+@_by_hand
+def invoice_by_hand_and_untick(order):
+    invoice_by_hand(order)
+    order.payment_exception = False
+
+
+@_by_hand
+def invoice_by_hand_pay_and_untick(order):
+    invoice_by_hand(order)
+    register_payment(order)
+    order.payment_exception = False
+
+
+@_by_hand
+def untick(order):
+    order.payment_exception = False
+
+
+@_by_hand
+def resolve_as_paid(order):
+    resolve(order.env, order.id, "paid", "by hand")
+
+
+@_by_hand
+def resolve_as_unpaid(order):
+    resolve(order.env, order.id, "unpaid", "")
+
+
+@_by_hand
+def cancel_order(order):
+    order.action_unlock()
+    order.action_cancel()
+
+
+@_by_hand
+def close(order):
+    reason = order.env["sale.order.close.reason"].search([], limit=1)
+    order.subscription_close(reason.id)
+
+
+@_by_hand
+def close_and_reopen(order):
+    close(order)
+    order.subscription_reopen()
+
+
+@_by_hand
+def pause(order):
+    order.subscription_pause()
+
+
+@_by_hand
+def remove_card(order):
+    order.payment_token_id = False
+
+
+@_by_hand
+def bill_now(order):
+    order.action_subscription_bill()

@@ -3,12 +3,16 @@
 Pure functions over what was read from both: `test_crash_audit.py` shows that each finding is found.
 """
 
+import re
 from collections import Counter, defaultdict
 from itertools import pairwise
 from typing import NamedTuple
 
 SETTLED = ("done", "error", "cancel")
 """States of a transaction whose outcome is known."""
+_BY_ODOO = ("offline", "online_token")
+_PERIOD = re.compile(r"(.+-\d{8})(?:-\d+)?")
+"""What the references of all attempts to collect one period have in common: subscription and first day."""
 
 
 class Run(NamedTuple):
@@ -24,11 +28,13 @@ class Books(NamedTuple):
     """What the shop's database says, each row as a dictionary."""
 
     orders: list[dict]
-    """`id`, `token`, `next_invoice_date`, `payment_exception`"""
+    """`id`, `token`, `card`, `state`, `next_invoice_date`, `payment_exception`, `activities`"""
     transactions: list[dict]
-    """`reference`, `state`, `amount`, `token`, `invoices`"""
+    """`reference`, `state`, `mismatch`, `operation`, `amount`, `token`, `invoices`"""
     invoices: list[dict]
-    """`id`, `state`, `paid`, `amount`, `mails`"""
+    """`id`, `state`, `paid`, `amount`, `settled`, `mails`, `token`"""
+    payments: list[dict]
+    """`amount`, `by_hand`, `token`"""
     periods: list[dict]
     """`order`, `start`, `end`, `state`, `retry`, `invoices`; cancelled ones left out"""
 
@@ -40,9 +46,33 @@ def findings(ledger: list[dict], runs: list[Run], books: Books) -> list[str]:
         *charged_twice(ledger, books),
         *paid_without_charge(ledger, books),
         *asked_while_unknown(ledger, runs, books),
+        *asked_after_close(ledger),
+        *taken_for_failed(ledger, books),
+        *forgotten_while_unknown(books),
         *periods_that_do_not_tile(books),
         *mailed_twice(books),
     ]
+
+
+def is_unknown(transaction: dict) -> bool:
+    """Whether a charge may have succeeded or not, as far as the books know."""
+    return transaction["mismatch"] or (transaction["state"] == "draft" and transaction["operation"] in _BY_ODOO)
+
+
+def booked(ledger: list[dict]) -> dict[str, float]:
+    """What the provider has booked, by reference."""
+    return {line["reference"]: line["amount"] for line in ledger if line["kind"] == "booked"}
+
+
+def not_looked_at(ledger: list[dict]) -> set[str]:
+    """The references of charges that the provider did not look at."""
+    followed = {line["reference"] for line in ledger if line["kind"] == "followed"}
+    return {line["reference"] for line in ledger if line["kind"] == "refused"} - followed
+
+
+def _said(ledger: list[dict], outcome: str) -> set[str]:
+    """The references of charges of which a person has said that they were `paid` or `unpaid`."""
+    return {line["reference"] for line in ledger if line["kind"] == "resolved" and line["outcome"] == outcome}
 
 
 def charges_without_transaction(ledger: list[dict], books: Books) -> list[str]:
@@ -57,33 +87,44 @@ def charges_without_transaction(ledger: list[dict], books: Books) -> list[str]:
 
 
 def charged_twice(ledger: list[dict], books: Books) -> list[str]:
-    """Invoices and periods for which the provider booked more than once."""
+    """Invoices and periods for which the provider booked more than once.
+
+    What customers pay beside is not the shop's doing, nor what it charges after a person has called a charge unpaid.
+    """
     invoices = {transaction["reference"]: transaction["invoices"] for transaction in books.transactions}
-    booked = [line["reference"] for line in ledger if line["kind"] == "booked"]
-    by_invoice = Counter(invoice for reference in booked for invoice in invoices.get(reference, ()))
+    given_up = _said(ledger, "unpaid")
+    charges = [
+        line["reference"]
+        for line in ledger
+        if line["kind"] == "booked" and "by" not in line and line["reference"] not in given_up
+    ]
+    by_period = Counter(match[1] for match in map(_PERIOD.fullmatch, dict.fromkeys(charges)) if match)
+    by_invoice = Counter(invoice for reference in charges for invoice in invoices.get(reference, ()))
     found = [f"invoice {invoice} was charged {times} times" for invoice, times in by_invoice.items() if times > 1]
     for period in books.periods:
         times = sum(by_invoice[invoice] for invoice in period["invoices"])
         if times > 1:
             found.append(f"{_name(period)} was charged {times} times")
-    found += [f"{reference} was booked {times} times" for reference, times in Counter(booked).items() if times > 1]
+    found += [f"{period} was charged {times} times" for period, times in by_period.items() if times > 1]
+    found += [f"{reference} was booked {times} times" for reference, times in Counter(charges).items() if times > 1]
     return found
 
 
 def paid_without_charge(ledger: list[dict], books: Books) -> list[str]:
-    """Money that the books show and the provider does not."""
-    booked = {line["reference"] for line in ledger if line["kind"] == "booked"}
+    """Money that the books show, and neither the provider nor a person has told of."""
+    known = booked(ledger).keys() | _said(ledger, "paid")
+    by_hand = {payment["token"] for payment in books.payments if payment["by_hand"]}
     found = []
     covered = set()
     for transaction in books.transactions:
-        if transaction["reference"] in booked:
+        if transaction["reference"] in known:
             covered.update(transaction["invoices"])
         elif transaction["state"] == "done":
             found.append(f"{transaction['reference']} is done, and nothing was booked")
     found += [
         f"invoice {invoice['id']} is paid, and nothing was booked"
         for invoice in books.invoices
-        if invoice["paid"] and invoice["id"] not in covered
+        if invoice["paid"] and invoice["id"] not in covered and invoice["token"] not in by_hand
     ]
     return found
 
@@ -99,11 +140,14 @@ def asked_while_unknown(ledger: list[dict], runs: list[Run], books: Books) -> li
     found = []
     asked = defaultdict(list)
     for run in runs:
-        answered = set()
+        answered, followed = set(), set()
         requests = defaultdict(list)
         for line in ledger[run.first : run.past]:
             reference, token = line["reference"], line["token"]
-            if line["kind"] == "answered" and line["status"] < 500:
+            if line["kind"] == "followed":
+                answered.discard(reference)
+                followed.add(reference)
+            if line["kind"] == "answered" and line["status"] < (300 if reference in followed else 500):
                 answered.add(reference)
             if line["kind"] != "request":
                 continue
@@ -125,6 +169,84 @@ def asked_while_unknown(ledger: list[dict], runs: list[Run], books: Books) -> li
     return found
 
 
+def asked_after_close(ledger: list[dict]) -> list[str]:
+    """Requests made for a subscription after it was closed."""
+    closed, found = set(), []
+    for line in ledger:
+        if line["kind"] == "closed":
+            closed.add(line["token"])
+        if line["kind"] == "request" and line["token"] in closed:
+            found.append(f"{line['reference']} was asked for after the subscription was closed")
+    return found
+
+
+def taken_for_failed(ledger: list[dict], books: Books) -> list[str]:
+    """Charges that count as failed, of which neither the provider nor a person has said so.
+
+    A question that follows a charge cannot fail it, when it is not answered or not looked at.
+    """
+    asked, followed, failed = set(), set(), _said(ledger, "unpaid")
+    for line in ledger:
+        reference = line["reference"]
+        if line["kind"] == "request":
+            asked.add(reference)
+        elif line["kind"] == "followed":
+            followed.add(reference)
+        elif (
+            line["kind"] in ("answered", "notified") and line["says"] == "error" and line["status"] in (200, 402)
+        ) or (line["kind"] == "answered" and reference not in followed and 400 <= line["status"] < 500):
+            failed.add(reference)
+    return [
+        f"{each['reference']} of {each['token']} is {each['state']}, and nobody said that it failed"
+        for each in books.transactions
+        if each["state"] in ("error", "cancel") and each["reference"] in asked - failed and not is_unknown(each)
+    ]
+
+
+def forgotten_while_unknown(books: Books) -> list[str]:
+    """Charges of unknown outcome that nobody is asked to look up, so that others may be made."""
+    frozen = {order["token"] for order in books.orders if order["payment_exception"]}
+    return [
+        f"{each['reference']} of {each['token']} is {each['state']}, and its subscription is not in exception"
+        for each in books.transactions
+        if is_unknown(each) and each["token"] not in frozen
+    ]
+
+
+def out_of_sight(ledger: list[dict], books: Books) -> list[str]:
+    """Money that the provider has and the books do not, once all is at rest, and nobody is asked to look for."""
+    # What a person has called unpaid is heard of when the provider's notification comes.
+    silent = _said(ledger, "unpaid") - {line["reference"] for line in ledger if line["kind"] == "notified"}
+    charged, recorded = Counter(), Counter()
+    for line in ledger:
+        if line["kind"] == "booked" and line["reference"] not in silent:
+            charged[line["token"]] += line["amount"]
+    for payment in books.payments:
+        recorded[payment["token"]] += payment["amount"]
+    frozen = {order["token"] for order in books.orders if order["payment_exception"]}
+    return [
+        f"{amount} of {token} are at the provider, and {recorded[token]} in the books"
+        for token, amount in charged.items()
+        if amount > recorded[token] and token not in frozen
+    ]
+
+
+def overpaid_untold(books: Books) -> list[str]:
+    """Money that pays no invoice, and nobody is told that an invoice was paid twice."""
+    recorded, settled = Counter(), Counter()
+    for payment in books.payments:
+        recorded[payment["token"]] += payment["amount"]
+    for invoice in books.invoices:
+        if invoice["state"] == "posted":
+            settled[invoice["token"]] += invoice["settled"]
+    told = {order["token"] for order in books.orders if "Paid twice" in order["activities"]}
+    return [
+        f"{token} has paid {amount}, of which its invoices took {settled[token]}, and nobody is told"
+        for token, amount in recorded.items()
+        if amount > settled[token] and token not in told
+    ]
+
+
 def periods_that_do_not_tile(books: Books) -> list[str]:
     """Gaps and overlaps between the periods of a subscription, and between the last and the next invoice date."""
     found = []
@@ -136,7 +258,8 @@ def periods_that_do_not_tile(books: Books) -> list[str]:
             if period["end"] != following["start"]:
                 found.append(f"{_name(period)} is followed by {_name(following)}")
         billed = [period for period in periods if period["state"] == "invoiced"]
-        if billed and billed[-1]["end"] != order["next_invoice_date"]:
+        next_date = order["next_invoice_date"]
+        if billed and billed[-1]["end"] != next_date and (next_date or order["state"] == "progress"):
             found.append(f"{_name(billed[-1])} is billed, and next comes {order['next_invoice_date']}")
     return found
 
@@ -164,22 +287,23 @@ def unsettled(ledger: list[dict], books: Books, today: str) -> list[str]:
 
     :param str today: the day of the last run
     """
-    refused = {line["reference"] for line in ledger if line["kind"] == "refused"}
-    last = {transaction["token"]: transaction for transaction in books.transactions}
+    refused = not_looked_at(ledger)
+    by_odoo = [transaction for transaction in books.transactions if transaction["operation"] in _BY_ODOO]
+    last = {transaction["token"]: transaction for transaction in by_odoo}
     charges = defaultdict(list)
-    for transaction in books.transactions:
+    for transaction in by_odoo:
         for invoice in transaction["invoices"]:
             charges[invoice].append(transaction)
     paid = {invoice["id"] for invoice in books.invoices if invoice["paid"]}
-    found = []
+    found = out_of_sight(ledger, books) + overpaid_untold(books)
     for order in books.orders:
-        not_looked_at = order["token"] in last and last[order["token"]]["reference"] in refused
-        if order["payment_exception"] or not_looked_at:
+        ignored = order["token"] in last and last[order["token"]]["reference"] in refused
+        if order["payment_exception"] or order["state"] != "progress" or ignored:
             continue
         if order["next_invoice_date"] <= today:
             found.append(f"subscription {order['id']} was not billed on {order['next_invoice_date']}")
         for period in books.periods:
-            if period["order"] != order["id"] or paid.intersection(period["invoices"]):
+            if period["order"] != order["id"] or paid.intersection(period["invoices"]) or not order["card"]:
                 continue
             states = {transaction["state"] for invoice in period["invoices"] for transaction in charges[invoice]}
             again = period["retry"] and period["retry"] > today and states <= {"error", "cancel"}
@@ -195,14 +319,14 @@ def incomplete(ledger: list[dict], books: Books, until: str) -> list[str]:
 
     :param str until: the day of the last run
     """
-    booked = {line["reference"]: line["amount"] for line in ledger if line["kind"] == "booked"}
+    at_provider = booked(ledger)
     paid = {invoice["id"]: invoice for invoice in books.invoices if invoice["paid"] and invoice["state"] == "posted"}
     charges = {
         transaction["reference"]: transaction["invoices"]
         for transaction in books.transactions
-        if transaction["reference"] in booked
+        if transaction["reference"] in at_provider
     }
-    found = []
+    found = out_of_sight(ledger, books) + overpaid_untold(books)
     for order in books.orders:
         if order["payment_exception"]:
             found.append(f"subscription {order['id']} is still in exception")

@@ -6,8 +6,9 @@ loading takes. The database may be replaced by another copy of the same template
     python -m testing.crash.prefork -c odoo.conf -d NAME
 
 takes a command in JSON a line, and answers each with a line. `{"do": NAME, "at": "2027-02-28 12:00", "with": {…}}`
-runs a function of `actions`, at that time; with `"kill_after": SECONDS` the run dies by then. `{"do": "serve"}` answers
-requests on a port until `{"do": "stop"}`.
+runs a function of `actions`, at that time; with `"kill_after": SECONDS` the run dies by then. With `"meanwhile": true`
+other commands are taken while it runs, until `{"do": "join"}` waits for it. `{"do": "serve"}` answers requests on a port
+until `{"do": "stop"}`.
 """
 
 import ctypes
@@ -26,11 +27,12 @@ import werkzeug.serving
 import odoo.http
 import odoo.sql_db
 from odoo import SUPERUSER_ID, api
+from odoo.exceptions import UserError
 from odoo.modules.registry import Registry
 from odoo.service.server import load_server_wide_modules
 from odoo.tools import config
 
-from testing.crash import actions
+from testing.crash import REFUSED, actions
 
 _logger = logging.getLogger("testing.crash")
 _PATIENCE = 300
@@ -43,6 +45,7 @@ def main() -> None:
     name = config["db_name"][0]
     _warm(Registry(name))
     servers: list[int] = []
+    meanwhile: list[tuple[int, float]] = []
     _say({"ready": name})
     for line in sys.stdin:
         command = json.loads(line)
@@ -56,9 +59,16 @@ def main() -> None:
                 _end(pid)
             servers.clear()
             _say({})
+        elif command["do"] == "join":
+            pid, began = meanwhile.pop()
+            _say({"status": _wait(pid, command.get("kill_after")), "seconds": time.monotonic() - began})
         else:
             began = time.monotonic()
             pid = _fork(_act, command)
+            if command.get("meanwhile"):
+                meanwhile.append((pid, began))
+                _say({})
+                continue
             _say({"status": _wait(pid, command.get("kill_after")), "seconds": time.monotonic() - began})
 
 
@@ -96,7 +106,11 @@ def _act(command: dict) -> int:
     registry = Registry(config["db_name"][0]).check_signaling()
     with registry.cursor() as cr:
         env = api.Environment(cr, SUPERUSER_ID, {})
-        return int(not getattr(actions, command["do"])(env, **command.get("with", {})))
+        try:
+            return int(not getattr(actions, command["do"])(env, **command.get("with", {})))
+        except UserError as refusal:
+            _logger.warning("%s was refused: %s", command, refusal)
+            return REFUSED
 
 
 def _serve(_command: dict, listening: socket.socket) -> int:

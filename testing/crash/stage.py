@@ -2,15 +2,20 @@
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from devtools import cache, process, project
 from devtools.database import Databases
 from devtools.odoo import Odoo
+from devtools.tests import free_port
 from testing import fake_provider
+from testing.crash import REFUSED, audit
 from testing.crash.audit import Books, Run
 
 ADDONS = project.ROOT / "testing" / "addons"
@@ -20,35 +25,74 @@ PATIENCE = 0.6
 """Seconds that Odoo waits for the provider here."""
 SLOW, LATE = 0.2, 1.0
 """Seconds that the provider takes when it is slow, and when it answers too late."""
+_PATIENCE = 120
+"""Seconds after which nothing more is to be expected."""
 _TOO_OFTEN = 40
 """Runs after which a shop should be at rest: Odoo ends a scheduled action after ten seconds, and starts it again."""
 BILLING = "subscription_close_renew.ir_cron_subscription_billing"
 POST_PROCESSING = "payment.cron_post_process_payment_tx"
 SENDING = "account.ir_cron_account_move_send"
+DEEDS = {
+    "delete-draft": "",
+    "cancel-draft": "",
+    "post-draft": "",
+    "reset-invoice": "",
+    "reset-and-cancel-invoice": "",
+    "credit-invoice": "",
+    "register-payment": "",
+    "invoice-by-hand": "",
+    "invoice-by-hand-and-untick": "paid",
+    "invoice-by-hand-pay-and-untick": "paid",
+    "untick": "unpaid",
+    "resolve-as-paid": "paid",
+    "resolve-as-unpaid": "unpaid",
+    "cancel-order": "",
+    "close": "",
+    "close-and-reopen": "",
+    "pause": "",
+    "remove-card": "",
+    "bill-now": "",
+}
+"""What people may try, and what they say by it about the payments whose outcome is unknown."""
 
+_NEXT_DAY = """
+UPDATE ir_cron SET nextcall = now() AT TIME ZONE 'UTC' - INTERVAL '1 hour'
+ WHERE id IN (SELECT id FROM ir_cron WHERE active FOR NO KEY UPDATE SKIP LOCKED)
+"""
+"""Odoo puts an action off to the next day whose process has ended three times: here, that comes at once."""
 _BOOKS = """
 WITH shop AS (SELECT id FROM res_company WHERE name = 'Killed Company'),
 orders AS (
-    SELECT o.id, t.provider_ref AS token, o.next_invoice_date, coalesce(o.payment_exception, FALSE) AS payment_exception
-      FROM sale_order o JOIN payment_token t ON t.id = o.payment_token_id
+    SELECT o.id, p.name AS token, o.next_invoice_date, coalesce(o.payment_exception, FALSE) AS payment_exception,
+           o.subscription_state AS state, o.payment_token_id IS NOT NULL AS card,
+           ARRAY(SELECT coalesce(a.summary, '') FROM mail_activity a
+                  WHERE a.res_model = 'sale.order' AND a.res_id = o.id ORDER BY a.id) AS activities
+      FROM sale_order o JOIN res_partner p ON p.id = o.partner_id
      WHERE o.company_id IN (TABLE shop)
      ORDER BY o.id
 ),
 transactions AS (
-    SELECT x.reference, x.state, x.amount, t.provider_ref AS token,
+    SELECT x.reference, x.state, x.amount, p.name AS token, x.operation, coalesce(x.amount_mismatch, FALSE) AS mismatch,
            x.state = 'draft' OR x.is_post_processed AS processed,
            ARRAY(SELECT r.invoice_id FROM account_invoice_transaction_rel r WHERE r.transaction_id = x.id) AS invoices
-      FROM payment_transaction x JOIN payment_token t ON t.id = x.token_id
+      FROM payment_transaction x JOIN res_partner p ON p.id = x.partner_id
      WHERE x.company_id IN (TABLE shop)
      ORDER BY x.id
 ),
 invoices AS (
     SELECT m.id, m.state, m.amount_total AS amount, m.payment_state IN ('paid', 'in_payment') AS paid,
+           m.amount_total - m.amount_residual AS settled, p.name AS token,
            (SELECT count(*) FROM mail_message l
              WHERE l.model = 'account.move' AND l.res_id = m.id AND l.message_type = 'comment') AS mails
-      FROM account_move m
+      FROM account_move m JOIN res_partner p ON p.id = m.partner_id
      WHERE m.move_type = 'out_invoice' AND m.company_id IN (TABLE shop)
      ORDER BY m.id
+),
+payments AS (
+    SELECT y.id, y.amount, y.payment_transaction_id IS NULL AS by_hand, p.name AS token
+      FROM account_payment y JOIN res_partner p ON p.id = y.partner_id
+     WHERE y.payment_type = 'inbound' AND y.state IN ('in_process', 'paid') AND y.company_id IN (TABLE shop)
+     ORDER BY y.id
 ),
 periods AS (
     SELECT p.order_id AS "order", p.date_start AS start, p.date_end AS end, p.state, p.retry_date AS retry,
@@ -61,6 +105,7 @@ SELECT jsonb_build_object(
     'orders', (SELECT coalesce(jsonb_agg(orders), '[]') FROM orders),
     'transactions', (SELECT coalesce(jsonb_agg(transactions), '[]') FROM transactions),
     'invoices', (SELECT coalesce(jsonb_agg(invoices), '[]') FROM invoices),
+    'payments', (SELECT coalesce(jsonb_agg(payments), '[]') FROM payments),
     'periods', (SELECT coalesce(jsonb_agg(periods), '[]') FROM periods)
 )
 """
@@ -135,19 +180,52 @@ class Provider:
         process.stop(self._child)
 
 
+class Workers:
+    """Odoo as it is in production: a process whose children answer requests and run the scheduled actions."""
+
+    def __init__(self, odoo: Odoo, database: str, environment: dict[str, str]):
+        self.log = cache.log(f"workers-{database}.log")
+        self.port, gevent_port = free_port(), free_port()
+        arguments = ["--workers=2", "--max-cron-threads=1", "--http-port", str(self.port), "--log-level=warn"]
+        arguments += [f"--gevent-port={gevent_port}", f"--db-filter=^{database}$", "--smtp=127.0.0.1", "--smtp-port=9"]
+        production = Path(__file__).with_name("production.py")
+        with self.log.open("a") as stream:
+            self._child = process.start(
+                [odoo.environment.python, production, "server", "-c", odoo.config, "-d", database, *arguments],
+                cwd=project.ROOT,
+                env={**odoo.variables(), **environment, "FAKE_PROVIDER_PATIENCE": str(PATIENCE)},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+            )
+
+    def kill(self) -> None:
+        """Let the parent die: its children find out when they have done what they are at."""
+        os.kill(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
+    def close(self) -> None:
+        """End all of them, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
+
 class Stage:
     """A shop in a database of its own, its provider, and what has happened so far."""
 
     def __init__(self, databases: Databases, prefork: Prefork, folder: Path):
+        self._databases = databases
         self._sql = databases.sql
         self.prefork = prefork
         self.provider = Provider(folder)
         self.runs: list[Run] = []
+        self.mended: list[str] = []
         self.story: list[str] = []
 
-    def sell(self, cards: dict[str, str]) -> None:
+    def sell(self, cards: dict[str, str], at: str = OPENED) -> None:
         """Confirm a subscription for each card, which begins on the day that is given."""
-        self.prefork.run("sell", OPENED, cards=cards)
+        self.prefork.run("sell", at, cards=cards)
 
     def bill(self, at: str, environment: dict[str, str] | None = None, kill_after: float | None = None) -> bool:
         """Run the scheduled action of the billing; whether it was killed."""
@@ -157,14 +235,104 @@ class Stage:
         """Run Odoo's scheduled action that completes payments; whether it was killed."""
         return self._scheduled(POST_PROCESSING, at, None, kill_after)
 
-    def send(self, at: str) -> None:
-        """Run Odoo's scheduled action that mails invoices. No mail leaves the shop: they fail, and are counted."""
-        self._scheduled(SENDING, at, None, None)
+    def send(self, at: str, environment: dict[str, str] | None = None, kill_after: float | None = None) -> bool:
+        """Run Odoo's scheduled action that mails invoices; whether it was killed.
 
-    def notify(self, at: str) -> None:
-        """Let the provider send its notifications, which all have to be taken."""
+        No mail leaves the shop: they fail, and are counted.
+        """
+        return self._scheduled(SENDING, at, environment, kill_after)
+
+    @contextlib.contextmanager
+    def working(self, kill_at: str, at_rest: Callable[[Books], bool]) -> Iterator[Callable[[int], None]]:
+        """Let Odoo with workers bill on its own; inside, a function waits for bookings and kills the parent.
+
+        Another parent takes over at once, and works until all is at rest.
+
+        :param kill_at: the point at which workers of the first parent die
+        """
+        names = ", ".join(f"'{xml_id.partition('.')[2]}'" for xml_id in (BILLING, POST_PROCESSING, SENDING))
+        theirs = f"SELECT res_id FROM ir_model_data WHERE model = 'ir.cron' AND name IN ({names})"
+        self._sql(f"UPDATE ir_cron SET active = id IN ({theirs})", self.prefork.database)
+        known, first = self._known(), len(self.provider.ledger())
+        with contextlib.ExitStack() as stack:
+
+            def start(**environment) -> Workers:
+                workers = Workers(self._databases.odoo, self.prefork.database, {**self._environment(), **environment})
+                stack.callback(workers.close)
+                webhook = f"http://127.0.0.1:{workers.port}/payment/fake/webhook"
+                self.provider.tell("/control", webhook=webhook)
+                return workers
+
+            def kill_parent(bookings: int) -> None:
+                self._wait_until(
+                    lambda ledger: sum(line["kind"] == "booked" for line in ledger[first:]) >= bookings, wake=True
+                )
+                workers.kill()
+
+            workers = start(**({"KILL_AT": kill_at} if kill_at else {}))
+            yield kill_parent
+            workers = start()
+            self._wait_until(lambda _ledger: at_rest(self.books()), wake=True)
+            self.story.append(f"worked on its own, {kill_at or 'no worker'} killed, nor the parent spared")
+        self.provider.tell("/control", webhook="")
+        self.runs.append(Run(first, len(self.provider.ledger()), known))
+
+    @contextlib.contextmanager
+    def billing_meanwhile(self, at: str, breaks: bool = False, bookings: int = 0) -> Iterator[None]:
+        """Run the billing, and let others do what they like once it has asked a provider that holds its answer back.
+
+        :param breaks: whether it may break off because of that
+        :param bookings: how often something was booked before that
+        """
+        known, first = self._known(), len(self.provider.ledger())
+        environment = {**self._environment(), "FAKE_PROVIDER_PATIENCE": "40"}
+        self.prefork.ask(
+            do="scheduled", at=at, meanwhile=True, environment=environment, **{"with": {"xml_id": BILLING}}
+        )
+        self._wait_until(
+            lambda ledger: (
+                any(line["kind"] == "request" for line in ledger[first:]) and len(audit.booked(ledger)) >= bookings
+            )
+        )
+        try:
+            yield
+        finally:
+            self.provider.tell("/control", release=True)
+            ended = self.prefork.ask(do="join")
+            self.runs.append(Run(first, len(self.provider.ledger()), known))
+            self.story.append(f"{at} the billing ended: {ended}")
+        assert breaks or ended["status"] == 0, f"It failed: see {self.prefork.log}\n{self.prefork.tail()}"
+
+    def try_by_hand(self, at: str, deed: str, token: str) -> bool:
+        """Let a person do something with a subscription; whether that was not refused."""
+        unknown = self.unknown(token)
+        status = self.prefork.ask(do="try_by_hand", at=at, **{"with": {"deed": deed, "token": token}})["status"]
+        done = status == 0
+        self.story.append(f"{at} {deed} of {token}: {'done' if done else f'refused ({status})'}")
+        assert status in (0, REFUSED), f"It failed: see {self.prefork.log}\n{self.prefork.tail()}"
+        if done and DEEDS[deed]:
+            for reference in unknown:
+                self.provider.tell("/note", kind="resolved", reference=reference, token=token, outcome=DEEDS[deed])
+        if done and deed in ("close", "cancel-order"):
+            self.provider.tell("/note", kind="closed", token=token, reference="")
+        return done
+
+    def open_checkout(self, at: str, token: str, reference: str) -> None:
+        """Let a customer begin to pay on the provider's page."""
+        self.prefork.run("open_checkout", at, token=token, reference=reference, opened=at)
+        self.story.append(f"{at} a checkout of {token} was opened: {reference}")
+
+    def check_out(self, at: str, reference: str, mode: str) -> None:
+        """Let a checkout come to an end, of which the provider notifies the shop."""
+        [checkout] = [each for each in self.books().transactions if each["reference"] == reference]
+        facts = {key: checkout[key] for key in ("reference", "token", "amount")}
+        self.provider.tell("/checkout", mode=mode, currency="USD", **facts)
+        self.notify(at, reference)
+
+    def notify(self, at: str, *references: str) -> None:
+        """Let the provider send its notifications, all or those of some charges, which all have to be taken."""
         with self.open_for_notifications(at):
-            met = self.provider.tell("/notify")
+            met = self.provider.tell("/notify", references=references)
         self.story.append(f"{at} notified: {met}")
         assert set(met.values()) <= {200}, f"{met}\n{self.prefork.tail()}"
 
@@ -193,18 +361,35 @@ class Stage:
     def resolve(self, at: str) -> int:
         """Resolve each exception as a person does who reads the ledger; how many there were."""
         books, ledger = self.books(), self.provider.ledger()
-        booked = {line["reference"] for line in ledger if line["kind"] == "booked"}
+        booked = audit.booked(ledger)
         exceptions = [order for order in books.orders if order["payment_exception"]]
         for order in exceptions:
-            [last] = [each for each in books.transactions if each["token"] == order["token"]][-1:]
-            outcome = "paid" if last["reference"] in booked else "unpaid"
-            self.story.append(f"{at} resolved: {last['reference']} of {order['token']} is {outcome}")
-            self.prefork.run("resolve", at, order=order["id"], outcome=outcome, reference=last["reference"])
+            unknown = self.unknown(order["token"])
+            paid = [reference for reference in unknown if reference in booked]
+            outcome = "paid" if paid else "unpaid"
+            self.story.append(f"{at} resolved: {unknown} of {order['token']} is {outcome}")
+            reference = (paid or unknown or [""])[-1]
+            self.prefork.run("resolve", at, order=order["id"], outcome=outcome, reference=reference)
+            for reference in unknown:
+                facts = {"reference": reference, "token": order["token"], "outcome": outcome}
+                self.provider.tell("/note", kind="resolved", **facts)
         return len(exceptions)
+
+    def unknown(self, token: str) -> list[str]:
+        """The charges of a card whose outcome the books do not know."""
+        return [
+            each["reference"] for each in self.books().transactions if each["token"] == token and audit.is_unknown(each)
+        ]
+
+    def change(self, token: str, mode: str) -> None:
+        """Let a card be treated in another way from now on."""
+        self.provider.tell("/control", token=token, mode=mode)
+        self.story.append(f"{token} is now {mode}")
 
     def mend(self, token: str) -> None:
         """Let a card be good from now on."""
-        self.provider.tell("/control", token=token, mode="ok")
+        self.mended.append(token)
+        self.change(token, "ok")
 
     def totals(self) -> dict[str, float]:
         """What it all comes to."""
@@ -236,12 +421,11 @@ class Stage:
 
     def _progress(self) -> list[dict]:
         """The rows of the books, without transactions that the provider did not look at: there is one more each run."""
-        refused = {line["reference"] for line in self.provider.ledger() if line["kind"] == "refused"}
+        refused = audit.not_looked_at(self.provider.ledger())
         return [row for rows in self.books() for row in rows if row.get("reference") not in refused]
 
     def _scheduled(self, xml_id: str, at: str, environment: dict[str, str] | None, kill_after: float | None) -> bool:
-        known = {transaction["reference"]: transaction["state"] for transaction in self.books().transactions}
-        first = len(self.provider.ledger())
+        known, first = self._known(), len(self.provider.ledger())
         environment = {**self._environment(), **(environment or {})}
         options = {} if kill_after is None else {"kill_after": kill_after}
         ended = self.prefork.ask(
@@ -252,5 +436,21 @@ class Stage:
         assert ended["status"] in (0, -9), f"It failed: see {self.prefork.log}\n{self.prefork.tail()}"
         return ended["status"] == -9
 
+    def _known(self) -> dict[str, str]:
+        return {transaction["reference"]: transaction["state"] for transaction in self.books().transactions}
+
+    def _wait_until(self, met: Callable[[list[dict]], bool], wake: bool = False) -> None:
+        """Return once the ledger is as it should be.
+
+        :param wake: whether to remind the workers now and then that there is something to do
+        """
+        end = time.monotonic() + _PATIENCE
+        while not met(self.provider.ledger()):
+            assert time.monotonic() < end, "\n".join(["It did not come to that:", *self.told(), self.prefork.tail()])
+            if wake:
+                self._sql(_NEXT_DAY, self.prefork.database)
+                self._sql(f"SELECT pg_notify('cron_trigger', '{self.prefork.database}')")
+            time.sleep(0.5 if wake else 0.02)
+
     def _environment(self) -> dict[str, str]:
-        return {"FAKE_PROVIDER_URL": self.provider.url}
+        return {"FAKE_PROVIDER_URL": self.provider.url, "FAKE_PROVIDER_MENDED": ",".join(self.mended)}

@@ -1,0 +1,6 @@
+"""Odoo's command line as a program: with workers, Odoo starts another one of itself by the name of its program."""
+
+from odoo.cli.command import main
+
+if __name__ == "__main__":
+    main()
