@@ -68,8 +68,12 @@ class AccountMove(models.Model):
         if self.state != "posted":
             return False
         credit_notes = self.reversal_move_ids.filtered(lambda move: move.state == "posted")
-        credited = sum(credit_notes.mapped("amount_total"))
-        return not credit_notes or self.currency_id.compare_amounts(credited, self.amount_total) < 0
+        if credit_notes.currency_id <= self.currency_id:
+            credited = sum(credit_notes.mapped("amount_total"))
+            return not credit_notes or self.currency_id.compare_amounts(credited, self.amount_total) < 0
+        # What was credited in another currency counts as it stands in the books.
+        credited = -sum(credit_notes.mapped("amount_total_signed"))
+        return self.company_currency_id.compare_amounts(credited, self.amount_total_signed) < 0
 
     def _claim_subscription_periods(self):
         """Let posted invoices with recurring lines claim the periods that they bill, and credit notes free them."""

@@ -135,6 +135,8 @@ class SaleOrder(models.Model):
                 for order, invoice in zip(self, invoices, strict=True)
             ]
         )
+        for order, invoice in zip(self, invoices, strict=True):
+            order._check_period_amount(invoice, *stretches[order.id])
         invoices._message_log_batch(
             {
                 invoice.id: self.env._("Made for the subscription %(order)s.", order=order._get_html_link())
@@ -199,12 +201,7 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         order = self.with_context(lang=self.partner_invoice_id.lang)
-        # Down payments are taken off; what else was invoiced too much is nothing to decide at night.
-        lines = order._get_invoiceable_lines(final=True).filtered(
-            lambda line: line.is_downpayment or line.qty_to_invoice >= 0
-        )
-        missing = order.order_line.filtered(lambda line: line.is_recurring and line.product_uom_qty > 0) - lines
-        if missing:
+        if any(line.is_recurring and line.qty_to_invoice != line.product_uom_qty for line in order.order_line):
             raise UserError(
                 self.env._(
                     "A draft invoice of %(order)s exists already: post it, and it is the invoice of this period; or "
@@ -217,12 +214,65 @@ class SaleOrder(models.Model):
         period = {"subscription_period_start": date_start, "subscription_period_end": date_end}
         values["invoice_line_ids"] = [
             Command.create(line_values)
-            for sequence, line in enumerate(lines)
+            for sequence, line in enumerate(order._get_lines_to_bill())
             for line_values in line._prepare_invoice_lines_vals_list(
-                sequence=sequence, **(period if line.is_recurring else line._get_down_payment_values())
+                sequence=sequence, **(period if line.is_recurring else line._get_once_values())
             )
         ]
         return values
+
+    def _get_lines_to_bill(self):
+        """Return the lines that the scheduled action invoices now, with their sections and notes.
+
+        Down payments are taken off; what else was invoiced too much, or credited, is nothing to decide at night.
+
+        :rtype: sale.order.line
+        """
+        self.ensure_one()
+        lines = self._get_invoiceable_lines(final=True)
+        return lines._without(
+            lines.filtered(
+                lambda line: not line.display_type and not line.is_downpayment and not line._get_quantity_to_bill()
+            )
+        )
+
+    def _get_invoiceable_lines(self, final=False):
+        lines = super()._get_invoiceable_lines(final)
+        recurring = self.order_line.filtered("is_recurring") if self.plan_id and not final else self.order_line.browse()
+        if not any(line.qty_to_invoice < 0 for line in recurring):
+            return lines
+        # A discount of every period belongs to its invoice, whether or not down payments are taken off.
+        return (
+            super()
+            ._get_invoiceable_lines(True)
+            ._without((self.order_line - recurring - lines).filtered(lambda line: not line.display_type))
+        )
+
+    def _check_period_amount(self, invoice, date_start, date_end):
+        """Refuse to invoice another price for a period than the order says, and with it portal, mails and MRR.
+
+        :param invoice: the draft `account.move` of the period
+        :param date date_start: first day of the period
+        :param date date_end: first day after it
+        :raises UserError: naming both amounts
+        """
+        self.ensure_one()
+        lines = invoice.invoice_line_ids.filtered(lambda line: line.subscription_id == self)
+        share = float(self.plan_id._get_period_share(self.anchor_date, date_start, date_end))
+        agreed, invoiced = self.recurring_total * share, sum(lines.mapped("price_subtotal"))
+        # Each line is rounded on its own.
+        tolerance = self.currency_id.rounding * len(lines)
+        if self.currency_id.compare_amounts(abs(agreed - invoiced), tolerance) > 0:
+            raise UserError(
+                self.env._(
+                    "The period of %(order)s that begins on %(start)s costs %(agreed)s without taxes, but its invoice "
+                    "would say %(invoiced)s. Correct the lines of the order, or invoice this period manually.",
+                    order=self.display_name,
+                    start=format_date(self.env, date_start),
+                    agreed=self.currency_id.format(agreed),
+                    invoiced=self.currency_id.format(invoiced),
+                )
+            )
 
     def _prepare_invoice(self):
         """Leave out the payments that an earlier invoice has used: each counts for one period."""

@@ -148,33 +148,103 @@ class SaleOrderLine(models.Model):
     def _get_quantity_left(self, date_start):
         """Return how much of this recurring line no invoice of a period has.
 
+        What was credited in part is not left: only an invoice that is credited in full does not count any more.
+
         :param date date_start: first day of the period
-        :return: in the unit of the line
+        :return: in the unit of the line; negative for a line of negative quantity, such as a discount
         :rtype: float
         """
         self.ensure_one()
         # In exception, the invoice made for the charge is a draft, and somebody may make another by hand.
-        states = ("posted",) if self.order_id.payment_exception else ("draft", "posted")
-        quantity = self.product_uom_qty
-        for line in self.invoice_lines:
-            if line.subscription_period_start == date_start and line.parent_state in states:
-                invoiced = line.product_uom_id._compute_quantity(line.quantity, self.product_uom_id)
-                quantity += invoiced if line.move_id.move_type == "out_refund" else -invoiced
-        return max(quantity, 0)
+        drafts_count = not self.order_id.payment_exception
+        billing = self.invoice_lines.filtered(
+            lambda line: (
+                line.subscription_period_start == date_start
+                and ((line.parent_state == "draft" and drafts_count) or line.move_id._is_billing())
+            )
+        )
+        return self._subtract_billed(self.product_uom_qty, billing)
 
-    def _get_down_payment_values(self):
-        """Return what takes a down payment off an invoice, as Odoo's own invoicing does; empty for any other line.
+    def _get_quantity_to_bill(self):
+        """Return how much of this line the scheduled action invoices: of a line that is invoiced once, what none ever had.
 
+        What was credited of that is left to people: it stays to invoice for Odoo's own button.
+
+        :return: in the unit of the line, with the sign of what is agreed on
+        :rtype: float
+        """
+        self.ensure_one()
+        if self.is_recurring or not self.qty_to_invoice:
+            return self.qty_to_invoice
+        valid = self.invoice_lines.filtered(lambda line: line.parent_state != "cancel")
+        return self._subtract_billed(self.qty_to_invoice + self.qty_invoiced, valid)
+
+    def _subtract_billed(self, agreed, invoice_lines):
+        """Return what is left of a quantity of this line.
+
+        :param float agreed: the quantity, in the unit of the line
+        :param invoice_lines: `account.move.line` that bill this line or credit it, which does not count
+        :return: zero, or a part of the quantity, with its sign
+        :rtype: float
+        """
+        self.ensure_one()
+        sign = -1 if agreed < 0 else 1
+        billed = self._get_billed_quantity(invoice_lines, sign)
+        return sign * max(sign * agreed - billed, 0)
+
+    def _get_billed_quantity(self, invoice_lines, sign):
+        """Return how much of this line invoice lines bill, whatever others credit.
+
+        :param invoice_lines: `account.move.line`
+        :param int sign: 1 if a quantity above zero bills the line, -1 if one below does
+        :return: in the unit of the line, never negative
+        :rtype: float
+        """
+        self.ensure_one()
+        quantities = [
+            -sign
+            * line.move_id.direction_sign
+            * line.product_uom_id._compute_quantity(line.quantity, self.product_uom_id)
+            for line in invoice_lines
+        ]
+        return sum(quantity for quantity in quantities if quantity > 0)
+
+    def _get_once_values(self):
+        """Return what is particular about a line that is invoiced once when the scheduled action invoices it.
+
+        :return: of the invoice line; empty for sections and notes
         :rtype: dict
         """
         self.ensure_one()
-        if not self.is_downpayment:
+        if self.display_type:
             return {}
+        if not self.is_downpayment:
+            return {"quantity": self._get_quantity_to_bill()}
+        # It is taken off, as Odoo's own invoicing does.
         taxes = self.env["account.tax"]
         return {
             "quantity": -1.0,
             "extra_tax_data": taxes._reverse_quantity_base_line_extra_tax_data(self.extra_tax_data),
         }
+
+    def _without(self, dropped):
+        """Return these lines without some of them, and without the sections and notes in which nothing is left then.
+
+        :param dropped: `sale.order.line`
+        :rtype: sale.order.line
+        """
+        if not dropped & self:
+            return self
+        kept = self - dropped
+        products = kept.filtered(lambda line: not line.display_type)
+        sections = products.parent_id | products.parent_id.parent_id
+        return kept.filtered(
+            lambda line: (
+                not line.display_type
+                or line in sections
+                or (line.display_type == "line_note" and line.parent_id <= sections)
+            )
+        )
 
     def _prepare_invoice_line(self, **optional_values):
         values = super()._prepare_invoice_line(**optional_values)

@@ -101,10 +101,14 @@ class SaleOrder(models.Model):
         :rtype: bool
         """
         self.ensure_one()
+        billing = period.invoice_ids.filtered(lambda move: move._is_billing()) - invoice
         for line in self.order_line.filtered("is_recurring"):
-            added = sum((line.invoice_lines & invoice.invoice_line_ids).mapped("quantity"))
-            before = sum((line.invoice_lines & period.invoice_ids.invoice_line_ids).mapped("quantity"))
-            if added and added + before > line.product_uom_qty:
+            sign = -1 if line.product_uom_qty < 0 else 1
+            added, before = (
+                line._get_billed_quantity(line.invoice_lines & moves.invoice_line_ids, sign)
+                for moves in (invoice, billing)
+            )
+            if added and added + before > sign * line.product_uom_qty:
                 return False
         return True
 

@@ -94,8 +94,8 @@ class SaleOrder(models.Model):
         share = self.plan_id._get_period_share(self.anchor_date, start, self._get_period_end(start))
         total = self._get_recurring_amount() * float(share)
         for line in self.order_line:
-            if not line.is_recurring and line.qty_to_invoice and line.product_uom_qty:
-                total += line.price_total * line.qty_to_invoice / line.product_uom_qty
+            if not line.is_recurring and line.product_uom_qty:
+                total += line.price_total * line._get_quantity_to_bill() / line.product_uom_qty
         return self.currency_id.round(total)
 
     def _get_recurring_amount(self):

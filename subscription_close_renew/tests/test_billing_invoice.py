@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import html2plaintext, mute_logger
@@ -415,3 +417,187 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(self.invoices(order).mapped("amount_total"), [50, 50])
         self.bill("2027-02-28")
         self.assertEqual(self.invoices(order).mapped("amount_total"), [50, 50, 100])
+
+
+@tagged("post_install", "-at_install")
+class TestBillingAmount(SubscriptionCommon):
+    """P12: what the order says is what is invoiced, whatever was credited, discounted or changed meanwhile."""
+
+    def credit(self, invoice, **values):
+        """Credit an invoice: without values, in full; else its first line has these, and the others are left out."""
+        wizards = invoice.env["account.move.reversal"].with_context(active_model="account.move", active_ids=invoice.ids)
+        note = invoice.browse(wizards.create({"journal_id": invoice.journal_id.id}).refund_moves()["res_id"])
+        if values:
+            note.invoice_line_ids[1:].unlink()
+            note.invoice_line_ids.write(values)
+        note.action_post()
+        self.flush_chatter()
+        return note
+
+    def totals(self, order):
+        return [invoice.amount_total_signed for invoice in self.invoices(order)]
+
+    def with_setup_fee(self):
+        order = self.subscription(lines=[self.line(self.one_time_product, price_unit=200), self.line()])
+        self.bill()
+        return order
+
+    def test_credited_one_time_line_is_not_invoiced_again(self):
+        order = self.with_setup_fee()
+        self.credit(self.invoices(order), price_unit=50)
+        self.bill("2027-02-28")
+        self.assertEqual(self.totals(order), [300, -50, 100])
+
+    def test_one_time_line_credited_in_full_is_not_invoiced_again(self):
+        order = self.with_setup_fee()
+        self.credit(self.invoices(order), quantity=1)
+        self.bill("2027-02-28")
+        self.assertEqual(self.totals(order), [300, -200, 100])
+
+    def test_section_of_a_credited_one_time_line_is_not_repeated(self):
+        order = self.subscription(
+            lines=[
+                Command.create({"display_type": "line_section", "name": "Every month", "sequence": 1}),
+                self.line(sequence=2),
+                Command.create({"display_type": "line_section", "name": "Once", "sequence": 3}),
+                self.line(self.one_time_product, sequence=4),
+                Command.create({"display_type": "line_note", "name": "Paid once", "sequence": 5}),
+            ]
+        )
+        self.bill()
+        note = self.credit(self.invoices(order))
+        note.button_draft()
+        note.invoice_line_ids.filtered(lambda line: line.product_id != self.one_time_product).unlink()
+        note.action_post()
+        self.bill("2027-02-28")
+        self.assertEqual(
+            self.invoices(order)[-1].invoice_line_ids.sorted("sequence").mapped("display_type"),
+            ["line_section", "product"],
+        )
+
+    def test_credited_one_time_line_stays_to_invoice_by_hand(self):
+        order = self.with_setup_fee()
+        self.credit(self.invoices(order), price_unit=50)
+        self.assertEqual(order.order_line[0].qty_to_invoice, 1)
+
+    def test_portal_announces_no_credited_one_time_line(self):
+        order = self.with_setup_fee()
+        self.credit(self.invoices(order), price_unit=50)
+        self.assertEqual(order._get_next_invoice_amount(), 100)
+
+    def test_more_of_a_credited_one_time_line_is_invoiced_once(self):
+        order = self.with_setup_fee()
+        self.credit(self.invoices(order), price_unit=50)
+        order.order_line[0].product_uom_qty = 3
+        self.bill("2027-02-28")
+        self.assertEqual(self.totals(order), [300, -50, 160])
+
+    def test_recurring_discount_line_is_invoiced_every_period(self):
+        order = self.subscription(lines=[self.line(), self.line(quantity=-1, price_unit=20)])
+        self.bill()
+        self.bill("2027-02-28")
+        self.assertEqual((order.recurring_total, order.recurring_monthly), (80, 80))
+        self.assertEqual(self.totals(order), [80, 80])
+        self.assertEqual(order._get_upcoming_periods()[0]["amount"], 80)
+
+    def test_recurring_discount_line_is_on_an_invoice_made_by_hand(self):
+        order = self.subscription(lines=[self.line(), self.line(quantity=-1, price_unit=20)])
+        for final in (True, False):
+            with self.subTest(final=final):
+                invoice = order.with_user(self.accountant)._create_invoices(final=final)
+                self.assertEqual(invoice.amount_total, 80)
+                invoice.action_post()
+
+    def test_recurring_discount_line_is_left_out_of_no_draft(self):
+        order = self.subscription(lines=[self.line(), self.line(quantity=-1, price_unit=20)])
+        draft = order.with_user(self.accountant)._create_invoices(final=True)
+        draft.invoice_line_ids[1].unlink()
+        with mute_logger(BATCH_LOGGER):
+            self.bill()
+        self.assertEqual(self.invoices(order), draft)
+
+    def test_one_time_discount_line_is_invoiced_once(self):
+        order = self.subscription(lines=[self.line(), self.line(self.one_time_product, quantity=-1)])
+        self.bill()
+        self.bill("2027-02-28")
+        self.assertEqual(self.totals(order), [70, 100])
+
+    def test_period_with_a_discount_line_is_billed_once(self):
+        order = self.subscription(lines=[self.line(), self.line(quantity=-1, price_unit=20)])
+        self.bill()
+        self.credit(self.invoices(order), price_unit=30)
+        self.assertEqual(order.order_line.mapped("qty_to_invoice"), [1, -1], "those of the next period")
+        self.assertDates(order, next_invoice_date="2027-02-28")
+
+    def test_period_that_was_credited_in_part_has_nothing_left_to_invoice(self):
+        order = self.subscription()
+        self.bill()
+        self.credit(self.invoices(order), price_unit=20)
+        self.assertFalse(order.order_line._get_quantity_left(order.start_date))
+        self.assertNotEqual(order.order_line.invoice_status, "to invoice")
+
+    def test_period_credited_in_two_parts_is_billed_again_at_its_price(self):
+        order = self.subscription()
+        self.bill()
+        invoice = self.invoices(order)
+        self.credit(invoice, price_unit=20)
+        self.credit(invoice, price_unit=80)
+        self.bill()
+        self.assertEqual(self.totals(order), [100, -20, -80, 100])
+        self.bill("2027-02-01")
+        self.assertEqual(len(self.invoices(order)), 4)
+
+    def test_half_of_a_period_credited_in_full_is_invoiced_again_by_hand(self):
+        order = self.subscription(lines=[self.line(quantity=2)])
+        halves = self.env["account.move"]
+        for _half in range(2):
+            half = self.invoice(order, post=False)
+            half.invoice_line_ids.write({"quantity": 1, "subscription_period_start": "2027-01-31"})
+            half.action_post()
+            halves |= half
+        self.credit(halves[0])
+        replacement = order.with_user(self.accountant)._create_invoices()
+        self.assertEqual(replacement.amount_total, 100)
+        replacement.action_post()
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+
+    def test_rest_in_another_unit_completes_a_period(self):
+        dozen = self.env.ref("uom.product_uom_dozen")
+        order = self.subscription(lines=[self.line(quantity=2, product_uom_id=dozen.id)])
+        for quantity in (12, 12):
+            invoice = self.invoice(order, post=False)
+            unit = self.env.ref("uom.product_uom_unit").id
+            invoice.invoice_line_ids.write(
+                {"product_uom_id": unit, "quantity": quantity, "subscription_period_start": "2027-01-31"}
+            )
+            invoice.action_post()
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+
+    def test_credit_in_another_currency_counts_as_it_stands_in_the_books(self):
+        euro = self.env.ref("base.EUR")
+        euro.active = True
+        euro.rate_ids = [Command.create({"name": "2020-01-01", "company_id": self.company.id, "company_rate": 0.5})]
+        order = self.subscription()
+        self.bill()
+        note = self.credit(self.invoices(order))
+        note.button_draft()
+        note.currency_id = euro
+        note.invoice_line_ids.price_unit = 49
+        note.action_post()
+        self.assertEqual(self.billed_periods(order), [JANUARY])
+        note.button_draft()
+        note.invoice_line_ids.price_unit = 50
+        note.action_post()
+        self.assertEqual(self.billed_periods(order), [])
+
+    def test_invoice_that_would_say_another_price_is_not_made(self):
+        order = self.subscription()
+        lines = type(order.order_line)
+        prepare = lines._prepare_invoice_line
+        dearer = patch.object(
+            lines, "_prepare_invoice_line", lambda line, **values: {**prepare(line, **values), "price_unit": 180}
+        )
+        with dearer, mute_logger(BATCH_LOGGER):
+            self.bill()
+        self.assertFalse(self.invoices(order))
+        self.assertIn("$ 180.00", html2plaintext(order.activity_ids.note).replace("\xa0", " "))
