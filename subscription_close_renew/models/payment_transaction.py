@@ -102,6 +102,13 @@ class PaymentTransaction(models.Model):
         :raises UserError: saying which
         """
         self.invoice_ids._check_no_charge_in_flight()
+        if self.currency_id.compare_amounts(self.amount, 0) <= 0:
+            raise UserError(
+                self.env._(
+                    "There is nothing to pay for %(invoices)s.",
+                    invoices=", ".join(self.invoice_ids.mapped("display_name")),
+                )
+            )
         for invoice in self.invoice_ids:
             if invoice._is_being_paid(besides=self) or (
                 invoice.state == "posted" and invoice.currency_id.is_zero(invoice.amount_residual)

@@ -108,7 +108,7 @@ class SaleOrder(models.Model):
         period = self._get_reserved_period() or self._reserve_period()
         invoice = period._get_open_invoice()
         waiting = self.period_ids.filtered(lambda earlier: earlier.charge_state == "declined" and earlier.retry_date)
-        payable = not invoice.currency_id.is_zero(invoice.amount_total) and not invoice._is_prepaid()
+        payable = invoice.currency_id.compare_amounts(invoice.amount_total, 0) > 0 and not invoice._is_prepaid()
         if self.payment_token_id and payable and not waiting:
             period._charge()
             return

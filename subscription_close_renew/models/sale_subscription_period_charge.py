@@ -1,3 +1,4 @@
+from contextlib import closing
 from datetime import timedelta
 
 from odoo import fields, models
@@ -111,11 +112,24 @@ class SaleSubscriptionPeriod(models.Model):
         if refusal:
             self._decline(refusal)
             return
+        self._check_postable()
         # A payment transaction is nobody's document: whoever may bill the subscription may charge for it.
         transaction = self.env["payment.transaction"].sudo().create(self._prepare_transaction_values(invoice))
         transaction._charge_with_token()
         if transaction.state != "draft":
             transaction.with_context(subscription_charging=True)._post_process()
+
+    def _check_postable(self):
+        """Refuse to charge for what Odoo would refuse to post once it is paid: that is tried, and undone.
+
+        :raises UserError: as posting does, such as for a negative total or an archived account
+        """
+        drafts = self.invoice_ids.filtered(lambda invoice: invoice.state == "draft")
+        if drafts:
+            with closing(self.env.cr.savepoint()):
+                # What is undone is mailed to nobody.
+                self.with_context(mail_notify_force_send=False)._post_reserved()
+                self.env.cr.flush()
 
     def _prepare_transaction_values(self, invoice):
         """Return the values of a new payment transaction: a transaction is never sent twice.

@@ -1,10 +1,16 @@
-from odoo.exceptions import ValidationError
+from unittest.mock import patch
+
+from odoo.exceptions import UserError, ValidationError
 from odoo.modules.neutralize import get_neutralization_queries
 from odoo.tests import tagged
+from odoo.tools import html2plaintext, mute_logger
+
+from odoo.addons.account.models.account_move import AccountMove
 
 from .payment_common import SubscriptionPaymentCommon
 
 ADDON = "subscription_close_renew"
+BATCH_LOGGER = f"odoo.addons.{ADDON}.models.sale_order_batch"
 
 
 @tagged("post_install", "-at_install")
@@ -76,6 +82,47 @@ class TestPayment(SubscriptionPaymentCommon):
         with self.provider("declined"):
             self.bill()
         self.assertEqual((self.calls, order.period_ids.state), ([], "invoiced"))
+
+    def assertSetAside(self, order, words):
+        """Check that nothing was charged or invoiced, and that the salesperson knows why."""
+        self.assertEqual(self.calls, [])
+        self.assertFalse(self.charges(order) | order.sudo().period_ids.transaction_ids)
+        self.assertFalse(order.payment_exception)
+        self.assertDates(order, next_invoice_date="2027-01-31")
+        self.assertIn(words, html2plaintext(order.activity_ids.note))
+
+    def test_negative_total_is_not_sent_to_the_provider(self):
+        goodwill = self.line(self.one_time_product, price_unit=-180)
+        order = self.subscription(card=self.card(), lines=[self.line(), goodwill])
+        with self.provider("done"), mute_logger(BATCH_LOGGER):
+            self.bill()
+        self.assertSetAside(order, "negative total amount")
+
+    def test_what_cannot_be_posted_is_not_sent_to_the_provider(self):
+        order = self.subscription(card=self.card())
+        refused = patch.object(AccountMove, "_post", side_effect=UserError("The books are closed."))
+        with refused, self.provider("done"), mute_logger(BATCH_LOGGER):
+            self.bill()
+        self.assertSetAside(order, "The books are closed.")
+
+    def test_amount_of_nothing_is_never_charged(self):
+        order = self.subscription(card=self.card())
+        invoice = self.invoice(order)
+        for amount in (0, -80):
+            charge = self.online_payment(invoice, card=order.payment_token_id, amount=amount, operation="offline")
+            with self.subTest(amount), self.provider("done"), self.assertRefused("nothing to pay"):
+                charge._charge_with_token()
+            charge.state = "cancel"
+        self.assertEqual(self.calls, [])
+
+    def test_invoice_is_a_draft_while_the_provider_is_asked(self):
+        order = self.subscription(card=self.card())
+        states = []
+        with self.provider(lambda transaction: states.append(transaction.invoice_ids.state) or "done"):
+            self.bill()
+        self.assertEqual(states, ["draft"])
+        self.assertEqual(len(self.mails(self.invoices(order))), 0)
+        self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
 
     def test_without_a_card_nothing_is_charged(self):
         order = self.subscription()
