@@ -1,8 +1,19 @@
 from odoo import api, models
+from odoo.tools import email_normalize
 
 
 class AccountMoveSend(models.AbstractModel):
     _inherit = "account.move.send"
+
+    @api.model
+    def _get_mail_default_field_value_from_template(self, mail_template, lang, move, field, **kwargs):
+        value = super()._get_mail_default_field_value_from_template(mail_template, lang, move, field, **kwargs)
+        salesperson = move.invoice_user_id
+        # No invoice of a subscription goes out in the name of somebody who has left.
+        left = field == "email_from" and salesperson and not salesperson.active
+        if left and email_normalize(value) == salesperson.email_normalized and move._get_subscriptions():
+            return move.company_id.email_formatted
+        return value
 
     @api.model
     def _generate_and_send_invoices(

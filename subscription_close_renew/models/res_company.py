@@ -14,6 +14,12 @@ class ResCompany(models.Model):
         help="The recurring plan of a new subscription quotation.",
     )
 
+    subscription_responsible_id = fields.Many2one(
+        comodel_name="res.users",
+        string="Responsible for Subscriptions",
+        domain=[("share", "=", False)],
+        help="Gets the activities of subscriptions whose salesperson and team leader have left or have no access.",
+    )
     subscription_public_closing = fields.Boolean(
         string="Close Without Login",
         help="A public page lets customers close their subscriptions without an account, confirmed by email. The law of "

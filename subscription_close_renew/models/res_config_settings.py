@@ -10,6 +10,10 @@ class ResConfigSettings(models.TransientModel):
         related="company_id.subscription_default_plan_id",
         readonly=False,
     )
+    subscription_responsible_id = fields.Many2one(
+        related="company_id.subscription_responsible_id",
+        readonly=False,
+    )
     subscription_tz = fields.Selection(
         related="company_id.subscription_tz",
         readonly=False,

@@ -168,18 +168,20 @@ class SaleOrder(models.Model):
         )
 
     def _ask_for_attention(self, summary, note):
-        """Give the salesperson an activity, unless there is one with this summary already.
+        """Give somebody who deals with the subscription an activity, unless there is one with this summary already.
 
         :param str summary: what it is about, in a few words
         :param note: what to do (str or Markup)
         """
         self.ensure_one()
-        if summary in self.activity_ids.mapped("summary"):
+        user = self._get_attentive_user()
+        # sudo: an activity of a colleague who has left may be nobody's to read; it is only handed over.
+        same = self.sudo().activity_ids.filtered(lambda activity: activity.summary == summary)
+        if any(self._can_attend(colleague) for colleague in same.user_id):
             return
-        self.activity_schedule(
-            "mail.mail_activity_data_warning",
-            summary=summary,
-            # Text is shown as it is, also an error that speaks of <tags>.
-            note=note if isinstance(note, Markup) else plaintext2html(note),
-            user_id=self.user_id.id or self.env.uid,
-        )
+        # Text is shown as it is, also an error that speaks of <tags>.
+        note = note if isinstance(note, Markup) else plaintext2html(note)
+        if same:
+            same.write({"user_id": user.id, "note": note})
+        else:
+            self.activity_schedule("mail.mail_activity_data_warning", summary=summary, note=note, user_id=user.id)

@@ -191,7 +191,7 @@ class SaleOrder(models.Model):
         if token == self.payment_token_id:
             return
         # Staff read the chatter, in their language.
-        staff = self.with_context(lang=self.user_id.lang or self.company_id.partner_id.lang)
+        staff = self.with_context(lang=self.user_id.filtered("active").lang or self.company_id.partner_id.lang)
         self._track_set_log_message(staff.env._("The customer changed the payment method in the portal."))
         self.payment_token_id = token
         self._get_declined_periods().retry_date = self.company_id._get_subscription_today()

@@ -207,7 +207,7 @@ class SaleOrder(models.Model):
 
     def _with_staff_lang(self):
         """Return the subscription in the language of those who read its chatter."""
-        return self.with_context(lang=self.user_id.lang or self.company_id.partner_id.lang)
+        return self.with_context(lang=self.user_id.filtered("active").lang or self.company_id.partner_id.lang)
 
     def _get_portal_author(self, user):
         """Return who does something in the portal: whoever has the link without logging in is taken for the customer.

@@ -8,13 +8,17 @@ from odoo.fields import Domain
 from odoo.tools import SQL, format_date
 
 from .sale_order import RUNNING_STATES
+from .sale_subscription_notice_mixin import LOST_STATUSES
 from .sale_subscription_plan import TERM_END_ACTIONS
+
+RENEWAL_NOTICE = "subscription_close_renew.mail_template_renewal_notice"
 
 
 class SaleOrder(models.Model):
     """Subscriptions for a time, and what becomes of them at its end: closed, renewed by themselves, or going on."""
 
-    _inherit = "sale.order"
+    _name = "sale.order"
+    _inherit = ["sale.order", "sale.subscription.notice.mixin"]
 
     term_periods = fields.Integer(
         string="Term",
@@ -65,6 +69,11 @@ class SaleOrder(models.Model):
         May run at any time, any number of times. A day that was missed is made up for; nobody is renewed without notice.
         """
         self._as_scheduled()._run_in_turn(
+            {
+                "domain": self._get_lost_notice_domain(),
+                "date_field": "auto_renew_on",
+                "method_name": "_withdraw_lost_notice",
+            },
             {
                 "domain": self._get_renewal_notice_domain(),
                 "date_field": "end_date",
@@ -147,6 +156,14 @@ class SaleOrder(models.Model):
         )
         return self._get_renewing_domain() & Domain("auto_renew_on", "=", False) & soon
 
+    def _get_lost_notice_domain(self):
+        """Return the domain of the subscriptions whose notice was not delivered to somebody, or to nobody.
+
+        :rtype: Domain
+        """
+        lost = Domain("subscription_notice_id.notification_ids.notification_status", "in", LOST_STATUSES)
+        return self._get_renewing_domain() & Domain("auto_renew_on", "!=", False) & lost
+
     def _get_automatic_renewal_domain(self):
         """Return the domain of the subscriptions to renew today.
 
@@ -161,23 +178,38 @@ class SaleOrder(models.Model):
             & Domain("payment_exception", "=", False)
         )
 
+    def _withdraw_lost_notice(self):
+        """Renew subscriptions later whose notice reached nobody: it has to be given again first."""
+        self.filtered(lambda order: order._is_notice_lost()).auto_renew_on = False
+
     def _announce_renewal(self):
-        """Make the quotations that renew subscriptions by themselves, and send them to the customers."""
+        """Make the quotations that renew subscriptions by themselves, and send them to the customers.
+
+        Where nobody can be reached, the subscription waits, and somebody of the staff is asked to call.
+        """
         if refusals := self._get_renew_refusals():
             raise UserError(refusals)
-        found = self._get_open_renewals()
-        renewals = found | (self - found.subscription_id)._make_renewals()
+        obstacles = {order: order._get_notice_obstacle(RENEWAL_NOTICE, order) for order in self}
+        for order, obstacle in obstacles.items():
+            if obstacle:
+                order._ask_to_call_customer(obstacle)
+        orders = self.filtered(lambda order: not obstacles[order])
+        found = orders._get_open_renewals()
+        renewals = found | (orders - found.subscription_id)._make_renewals()
         for renewal in renewals:
             order = renewal.subscription_id
             today = order.company_id._get_subscription_today()
             order.auto_renew_on = max(order.end_date, today + timedelta(days=order.plan_id.renewal_notice_days))
-            renewal._send_subscription_mail("subscription_close_renew.mail_template_renewal_notice")
-        renewals.filtered(lambda renewal: renewal.state == "draft").action_quotation_sent()
+            if not renewal._notify_customer(RENEWAL_NOTICE, notice=order):
+                order.auto_renew_on = False
+        announced = renewals.filtered("subscription_id.auto_renew_on")
+        announced.filtered(lambda renewal: renewal.state == "draft").action_quotation_sent()
 
     def _renew_by_itself(self):
         """Confirm the renewals of subscriptions whose day has come."""
-        renewals = self._get_open_renewals()
-        lost = self - renewals.subscription_id
+        told = self.filtered(lambda order: not order._is_notice_lost())
+        renewals = told._get_open_renewals()
+        lost = told - renewals.subscription_id
         if lost:
             raise UserError(
                 self.env._(

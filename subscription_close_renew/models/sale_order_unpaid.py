@@ -46,18 +46,22 @@ class SaleOrder(models.Model):
         )
 
     def _warn_unpaid(self):
-        """Tell customers that their subscription closes unless they pay."""
+        """Tell customers that their subscription closes unless they pay; it does not while nobody can be told."""
         for period in self._get_unpaid_periods(Domain("id", "in", self.ids)):
             if period._is_warning_due():
+                order = period.order_id
+                # The mail names the day that follows from this one.
                 period.closing_warned_on = period.company_id._get_subscription_today()
-                period.order_id.message_post(
+                if not order._notify_customer("subscription_close_renew.mail_template_about_to_close", period):
+                    period.closing_warned_on = False
+                    continue
+                order.message_post(
                     body=self.env._(
                         "%(invoice)s is unpaid. The customer was told that the subscription closes on %(date)s.",
                         invoice=period._get_open_invoice().name,
                         date=format_date(self.env, period._get_unpaid_deadline()),
                     )
                 )
-                period.order_id._send_subscription_mail("subscription_close_renew.mail_template_about_to_close", period)
 
     def _close_as_unpaid(self):
         """Close subscriptions whose time to pay is up."""

@@ -5,7 +5,8 @@ from odoo.tools import format_date, formatLang
 
 
 class SaleSubscriptionPeriod(models.Model):
-    _inherit = "sale.subscription.period"
+    _name = "sale.subscription.period"
+    _inherit = ["sale.subscription.period", "sale.subscription.notice.mixin"]
 
     closing_warned_on = fields.Date(
         readonly=True, help="When the customer was told that the subscription closes if this period stays unpaid."
@@ -16,6 +17,14 @@ class SaleSubscriptionPeriod(models.Model):
 
     def _prepare_release_values(self):
         return super()._prepare_release_values() | {"closing_warned_on": False}
+
+    def _is_warned(self):
+        """Return whether the customer was told that the subscription closes, and the notice was not lost.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return bool(self.closing_warned_on) and not self._is_notice_lost()
 
     def _get_unpaid_deadline(self):
         """Return the day on which a period that stays unpaid closes its subscription.
@@ -28,7 +37,7 @@ class SaleSubscriptionPeriod(models.Model):
         plan = self.order_id.plan_id
         due = max(filter(None, (self.date_start, self._get_open_invoice().invoice_date_due)))
         deadline = due + timedelta(days=plan.auto_close_days)
-        warned_until = self.closing_warned_on and self.closing_warned_on + plan._get_closing_warning()
+        warned_until = self._is_warned() and self.closing_warned_on + plan._get_closing_warning()
         return max(deadline, warned_until or deadline)
 
     def _is_warning_due(self):
@@ -39,7 +48,7 @@ class SaleSubscriptionPeriod(models.Model):
         self.ensure_one()
         today = self.company_id._get_subscription_today()
         warning = self.order_id.plan_id._get_closing_warning()
-        return not self.closing_warned_on and today >= self._get_unpaid_deadline() - warning
+        return not self._is_warned() and today >= self._get_unpaid_deadline() - warning
 
     def _is_closing_due(self):
         """Tell whether the subscription closes today because this period stayed unpaid.
@@ -48,7 +57,7 @@ class SaleSubscriptionPeriod(models.Model):
         """
         self.ensure_one()
         today = self.company_id._get_subscription_today()
-        return bool(self.closing_warned_on) and today >= self._get_unpaid_deadline()
+        return self._is_warned() and today >= self._get_unpaid_deadline()
 
     def _get_unpaid_note(self):
         """Return why a subscription closes by itself, as a bookkeeper reads it.

@@ -20,6 +20,7 @@ from . import (
     test_movement,
     test_mrr,
     test_mrr_histories,
+    test_notice,
     test_pausing,
     test_payment,
     test_payment_exception,

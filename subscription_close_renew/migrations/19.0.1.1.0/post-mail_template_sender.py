@@ -1,0 +1,14 @@
+def migrate(cr, version):
+    """Let the addon's mails name no salesperson as their sender who has left."""
+    cr.execute(
+        """
+        UPDATE mail_template AS template
+           SET email_from = replace(
+                   template.email_from, 'user_id.email_formatted or', 'user_id.filtered(''active'').email_formatted or'
+               )
+          FROM ir_model_data AS data
+         WHERE data.model = 'mail.template'
+           AND data.module = 'subscription_close_renew'
+           AND data.res_id = template.id
+        """
+    )

@@ -1,0 +1,28 @@
+from odoo import models
+
+
+class ResUsers(models.Model):
+    _inherit = "res.users"
+
+    def write(self, vals):
+        if vals.get("active", True) is False:
+            self._hand_over_subscription_activities()
+        return super().write(vals)
+
+    def action_archive(self):
+        # Odoo deletes the activities before it writes.
+        self._hand_over_subscription_activities()
+        return super().action_archive()
+
+    def _hand_over_subscription_activities(self):
+        """Give what needs attention on subscriptions to a colleague of somebody who leaves."""
+        # sudo: who may archive a user, which Odoo checks, need not have rights in Sales.
+        activities = (
+            self.env["mail.activity"]
+            .sudo()
+            .search([("user_id", "in", self.ids), ("res_model", "=", "sale.order"), ("automated", "=", True)])
+        )
+        orders = self.env["sale.order"].sudo().browse(set(activities.mapped("res_id"))).exists().filtered("plan_id")
+        for order in orders:
+            own = activities.filtered(lambda activity, order=order: activity.res_id == order.id)
+            own.user_id = order._get_attentive_user(besides=self)
