@@ -51,6 +51,10 @@ class Odoo:
         """The same Odoo with more folders of addons, such as those that only tests install."""
         return self._changed(addons=(project.ROOT, *folders))
 
+    def without_addon(self, *folders: Path) -> "Odoo":
+        """The same Odoo with other folders of addons in the place of the repository's."""
+        return self._changed(addons=folders)
+
     def installed_in(self, environment: Environment) -> "Odoo":
         """The same Odoo in another environment, which has the addon as a package: the repository's is out of reach."""
         return self._changed(environment=environment, addons=())
