@@ -1,10 +1,13 @@
 import logging
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
+from odoo.tools import SQL
 
 from ..tools.attempt import Verdict, charging, get_attempt
+from ..tools.guard import Guard
 from .sale_order_batch import StopRun
 
 _logger = logging.getLogger(__name__)
@@ -12,6 +15,14 @@ _logger = logging.getLogger(__name__)
 # Only these operations are asked for by Odoo, and leave a draft transaction when no answer comes.
 TOKEN_OPERATIONS = ("offline", "online_token")
 FAILED_STATES = ("error", "cancel")
+# A wire transfer is promised by the customer alone.
+PROMISING_PROVIDERS = ("none", "custom")
+# Days that a payment is pending before somebody is asked to look it up.
+DAYS_PENDING = 7
+# The class of PostgreSQL's advisory locks on charges that are under way, by the id of the transaction.
+CHARGE_LOCK = 192027
+# The values of a payment whose outcome somebody has found out.
+RECORDED_PAYMENT = Guard("subscription_payment_values")
 
 
 class ProviderUnreachable(StopRun):
@@ -24,6 +35,17 @@ class PaymentTransaction(models.Model):
     amount_mismatch = fields.Boolean(
         readonly=True, help="The provider speaks of another amount or currency: something may have been paid."
     )
+
+    holds_exception = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="Its subscriptions are in exception until the outcome of this payment is known.",
+    )
+    told_on = fields.Date(
+        readonly=True, copy=False, help="When somebody was asked to look this payment up at the provider."
+    )
+
+    _holds_exception_idx = models.Index("(id) WHERE holds_exception")
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -56,7 +78,9 @@ class PaymentTransaction(models.Model):
                 self.env.cr.rollback()
                 res = None
                 if self.state == "draft" and verdict is Verdict.UNKNOWN:
-                    self.state_message = self.env._("the answer could not be understood (%(error)s).", error=repr(error))
+                    self.state_message = self.env._(
+                        "the answer could not be understood (%(error)s).", error=repr(error)
+                    )
                 elif self.state == "draft":
                     self._set_error(str(error))
         self._note_answer(periods, attempt)
@@ -92,9 +116,68 @@ class PaymentTransaction(models.Model):
         periods.order_id._lock_for_payment()
         self._check_chargeable()
         self._ensure_provider_is_not_disabled()
+        self.holds_exception = True
         periods._note_unknown()
         # From here on the charge is on record, whatever becomes of this process.
-        self.env["ir.cron"]._commit_progress()
+        with self._keep_marked():
+            self.env["ir.cron"]._commit_progress()
+
+    @contextmanager
+    def _keep_marked(self):
+        """Keep a lock across a commit, until the transaction after it ends: this process waits for the answer."""
+        self.env.cr.execute(SQL("SELECT pg_advisory_lock(%s, %s)", CHARGE_LOCK, self.id))
+        yield
+        self.env.cr.execute(SQL("SELECT pg_advisory_xact_lock(%s, %s)", CHARGE_LOCK, self.id))
+        self.env.cr.execute(SQL("SELECT pg_advisory_unlock(%s, %s)", CHARGE_LOCK, self.id))
+
+    def _is_abandoned(self):
+        """Return whether the process that began a charge has ended without a word.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        if self.state != "draft" or not self.holds_exception or self.told_on:
+            return False
+        lock = SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", CHARGE_LOCK, self.id)
+        [[is_free]] = self.env.execute_query(lock)
+        return is_free
+
+    def _is_overdue(self):
+        """Return whether the notification of a payment is long in coming, and nobody was asked to look it up.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return (
+            self.state in ("pending", "authorized")
+            and not self.told_on
+            and self.last_state_change <= self._get_overdue_since()
+            and self._is_under_way()
+        )
+
+    @api.model
+    def _get_overdue_since(self):
+        """Return since when a payment has to be pending for somebody to be asked to look it up.
+
+        :rtype: datetime
+        """
+        return fields.Datetime.now() - timedelta(days=DAYS_PENDING)
+
+    @api.model
+    def _get_subscriptions_to_look_at(self):
+        """Return the subscriptions with payments that may be waited for in vain, without a word to anybody.
+
+        :rtype: sale.order
+        """
+        silent = [("holds_exception", "=", True), ("state", "=", "draft"), ("told_on", "=", False)]
+        pending = [
+            ("state", "in", ("pending", "authorized")),
+            ("last_state_change", "<=", self._get_overdue_since()),
+            ("told_on", "=", False),
+            ("provider_id.code", "not in", PROMISING_PROVIDERS),
+            ("invoice_ids.invoice_line_ids.subscription_id", "!=", False),
+        ]
+        return (self.search(silent) | self.search(pending)).invoice_ids._get_subscriptions()
 
     def _check_chargeable(self):
         """Refuse to charge for an invoice that is paid, or that another payment is under way for.
@@ -126,6 +209,7 @@ class PaymentTransaction(models.Model):
             periods.order_id._note_doubt(self)
         elif self._is_not_processed(attempt):
             self.is_post_processed = True
+            self._release_exception(periods.order_id)
             periods._note_not_charged()
 
     def _update_state(self, allowed_states, target_state, state_message):
@@ -162,7 +246,7 @@ class PaymentTransaction(models.Model):
 
     def _create_payment(self, **extra_create_values):
         # Somebody found out when the payment was made, and told in a pop-up.
-        values = self.env.context.get("subscription_payment_values", {})
+        values = RECORDED_PAYMENT.read(self.env.context, {})
         return super()._create_payment(**values, **extra_create_values)
 
     def _keep_subscription_token(self):
@@ -176,24 +260,39 @@ class PaymentTransaction(models.Model):
     def _settle_subscription_charge(self):
         """Carry out what the outcome of a charge means for the periods that it pays."""
         self.ensure_one()
-        periods = self._get_subscription_periods()
-        if not periods:
+        # Whoever may process a payment lets it settle what it pays.
+        orders = self.sudo().invoice_ids._get_subscriptions()
+        if not orders or self.state == "draft":
             return
+        periods = self._get_subscription_periods()
         if self.amount_mismatch and self.state == "error":
+            self.holds_exception = True
             periods._note_unknown()
-            periods.order_id._note_doubt(self)
-        elif self.state == "done":
+            if not self.told_on:
+                orders._note_doubt(self)
+            return
+        self._release_exception(orders)
+        if self.state == "done":
             periods._note_charged()
             self._report_double_payment()
         elif self.state in ("pending", "authorized"):
-            periods._note_pending()
-        elif self.state in ("error", "cancel"):
-            env = self.with_context(lang=periods.order_id[:1]._get_lang()).env
-            message = self.state_message or env._("The payment provider gave no reason.")
-            if self.operation == "offline" and self._is_latest_of(periods):
-                periods._decline(message)
-            else:
-                periods._note_not_charged()
+            if self._is_under_way():
+                periods._note_pending()
+        elif self.operation == "offline" and self._is_latest_of(periods):
+            env = self.with_context(lang=orders[:1]._get_lang()).env
+            periods._decline(self.state_message or env._("The payment provider gave no reason."))
+        else:
+            periods._note_not_charged()
+
+    def _release_exception(self, orders):
+        """End the exception that this payment has caused, now that its outcome is known.
+
+        :param orders: its subscriptions
+        """
+        self.ensure_one()
+        if self.holds_exception or self.amount_mismatch:
+            self.write({"holds_exception": False, "amount_mismatch": False})
+            orders._lift_settled_exception(self)
 
     def _is_latest_of(self, periods):
         """Tell whether no later transaction tries to pay the same periods: an old failure means nothing then.
@@ -230,7 +329,7 @@ class PaymentTransaction(models.Model):
         self.provider_reference = reference or self.provider_reference
         self._set_done(state_message=self.env._("Resolved as paid by %(user)s.", user=self.env.user.name))
         values = self._prepare_recorded_payment_values(payment_date, reference)
-        self.with_context(subscription_payment_values=values)._post_process()
+        RECORDED_PAYMENT.grant(self, values)._post_process()
 
     def _prepare_recorded_payment_values(self, payment_date, reference=None):
         """Return the values of the payment of a transaction that the user takes as paid.
@@ -251,11 +350,10 @@ class PaymentTransaction(models.Model):
 
     def _note_not_paid(self):
         """Take transactions of an unknown outcome as failed, as the user says; a late success is still recorded."""
-        unknown = self.filtered(lambda tx: tx._is_outcome_unknown())
-        unknown.filtered(lambda tx: tx.state == "draft")._set_error(
+        self.filtered(lambda tx: tx.state not in ("error", "done"))._set_error(
             self.env._("Resolved as not paid by %(user)s.", user=self.env.user.name)
         )
-        unknown.write({"amount_mismatch": False, "is_post_processed": True})
+        self.write({"amount_mismatch": False, "holds_exception": False, "is_post_processed": True})
 
     def _is_outcome_unknown(self):
         """Tell whether a charge was asked for that may have succeeded or not.
@@ -265,6 +363,14 @@ class PaymentTransaction(models.Model):
         self.ensure_one()
         return self.amount_mismatch or (self.state == "draft" and self.operation in TOKEN_OPERATIONS)
 
+    def _is_to_resolve(self):
+        """Return whether a person may say what became of a payment: its outcome is unknown, or does not come.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return self._is_outcome_unknown() or (self.state in ("pending", "authorized") and bool(self.told_on))
+
     def _is_under_way(self):
         """Tell whether a payment has begun whose money is not in the books yet.
 
@@ -272,8 +378,7 @@ class PaymentTransaction(models.Model):
         """
         self.ensure_one()
         if self.state in ("pending", "authorized"):
-            # A wire transfer is promised by the customer alone.
-            return self.provider_code not in ("none", "custom")
+            return self.provider_code not in PROMISING_PROVIDERS
         return self._is_outcome_unknown() or (self.state == "done" and not self.is_post_processed)
 
     def _get_subscription_periods(self):

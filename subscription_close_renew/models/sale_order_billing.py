@@ -57,6 +57,7 @@ class SaleOrder(models.Model):
         :rtype: sale.order
         """
         self._settle_late_charges(domain)
+        self._report_silence(domain)
         billed = self._run_in_turn(*self._get_billing_turns(domain))
         self.env["account.move"]._trigger_subscription_mails()
         return billed

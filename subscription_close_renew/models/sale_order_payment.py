@@ -3,9 +3,13 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
+from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from odoo.tools import format_date
 
 from .sale_order import RUNNING_STATES
+
+# How long before it was asked for a payment may be dated by a bank.
+DAYS_DATED_BACK = 7
 
 
 class SaleOrder(models.Model):
@@ -28,11 +32,19 @@ class SaleOrder(models.Model):
         help="The outcome of a payment is unknown: nothing is charged or invoiced until that is resolved. Untick it if "
         "the payment did not happen: the next run handles the subscription.",
     )
+    is_payment_to_resolve = fields.Boolean(compute="_compute_is_payment_to_resolve")
     payment_failure = fields.Boolean(
         compute="_compute_payment_failure",
         search="_search_payment_failure",
         help="A payment was declined, or its outcome is unknown.",
     )
+
+    @api.depends("payment_exception")
+    def _compute_is_payment_to_resolve(self):
+        for order in self:
+            order.is_payment_to_resolve = order.payment_exception or bool(
+                order.plan_id and order._get_charges_to_resolve()
+            )
 
     @api.depends("payment_exception", "period_ids.charge_state")
     def _compute_payment_failure(self):
@@ -91,7 +103,7 @@ class SaleOrder(models.Model):
         :raises UserError: naming the first such order
         """
         for order in self:
-            if not order.payment_exception:
+            if not order.is_payment_to_resolve:
                 raise UserError(
                     self.env._(
                         "No payment of %(order)s has an unknown outcome, so there is nothing to resolve.",
@@ -178,11 +190,42 @@ class SaleOrder(models.Model):
         )
         # Whoever bills a subscription lets its payments be settled.
         transactions = waiting.sudo().invoice_ids.transaction_ids
-        late = transactions.filtered(
-            lambda transaction: transaction.state != "draft" and not transaction.is_post_processed
-        )
-        if late:
-            late._cron_post_process()
+        # Also that of a period that somebody has invoiced by hand meanwhile.
+        transactions |= transactions.search([("holds_exception", "=", True), ("state", "!=", "draft")])
+        for transaction in transactions:
+            orders = transaction.invoice_ids._get_subscriptions()
+            if transaction.state == "draft" or transaction.is_post_processed or not orders.filtered_domain(domain):
+                continue
+            try:
+                transaction._post_process()
+                self.env.cr.flush()
+            except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
+                self.env.cr.rollback()
+            except Exception as error:
+                self.env.cr.rollback()
+                for order in orders:
+                    order._set_aside(error)
+            self.env["ir.cron"]._commit_progress()
+
+    @api.model
+    def _report_silence(self, domain):
+        """Ask people to look up payments that nobody would hear of: killed before the answer, or pending for long.
+
+        :param Domain domain: which subscriptions
+        """
+        # Whoever bills a subscription lets it be told what became of its payments.
+        orders = self.env["payment.transaction"].sudo()._get_subscriptions_to_look_at()
+        if orders:
+            self._run_for_due(domain & Domain("id", "in", orders.ids), "id", "_note_silence", size=1)
+
+    def _note_silence(self):
+        """Ask people to look up the payments of a subscription that nobody would hear of."""
+        self.ensure_one()
+        for charge in (self.sudo().period_ids.invoice_ids | self.sudo().invoice_ids).transaction_ids:
+            if charge._is_abandoned():
+                self._note_doubt(charge)
+            elif charge._is_overdue():
+                self._note_overdue(charge)
 
     def _get_reserved_period(self):
         """Return the period that is in preparation, with its draft invoice, if there is one.
@@ -221,15 +264,29 @@ class SaleOrder(models.Model):
             )
         self.invalidate_recordset(["payment_exception", "subscription_state"])
 
-    def _lift_settled_exception(self):
-        """End the exception of subscriptions none of whose charges has an unknown outcome any more."""
-        settled = self.filtered(
-            lambda order: order.payment_exception and "unknown" not in order.period_ids.mapped("charge_state")
+    def _lift_settled_exception(self, transaction):
+        """End the exception of subscriptions once no other charge of theirs has an unknown outcome.
+
+        :param transaction: the `payment.transaction` whose outcome became known
+        """
+        # Only which subscriptions they are of is read.
+        charges = transaction.sudo().search(
+            [("holds_exception", "=", True), ("invoice_ids.invoice_line_ids.subscription_id", "in", self.ids)]
         )
+        settled = self.filtered("payment_exception") - charges.invoice_ids._get_subscriptions()
         settled.with_context(tracking_disable=True)._write_subscription({"payment_exception": False})
-        if not self.env.context.get("subscription_charging"):
+        if transaction.told_on:
             for order in settled:
                 order.message_post(body=self.env._("The outcome of the payment is known: the exception is over."))
+
+    def _get_charges_to_resolve(self):
+        """Return the transactions of these subscriptions that nobody knows the outcome of, whatever invoice they pay.
+
+        :rtype: payment.transaction
+        """
+        # Which payments are to be looked up is told to whoever may change the subscription.
+        invoices = self.sudo().period_ids.invoice_ids | self.sudo().invoice_ids
+        return invoices.transaction_ids.filtered(lambda transaction: transaction._is_to_resolve())
 
     def _resolve_as_paid(self, payment_date, reference=None):
         """Record a payment whose outcome was unknown: post its invoice, and register the payment.
@@ -241,8 +298,8 @@ class SaleOrder(models.Model):
         # Whoever may resolve the exception records the payment: neither transactions nor invoices need be theirs.
         order = self.sudo()
         periods = order.period_ids.filtered(lambda period: period.charge_state == "unknown")
-        # Also that of a period that somebody has invoiced by hand meanwhile.
-        transactions = order.period_ids.transaction_ids.filtered(lambda transaction: transaction._is_outcome_unknown())
+        transactions = order._get_charges_to_resolve()
+        order._check_payment_date(payment_date, transactions)
         order.message_post(
             body=self.env._(
                 "Payment Failure resolved: paid on %(date)s, reference %(reference)s.",
@@ -256,21 +313,50 @@ class SaleOrder(models.Model):
         if not transactions:
             (periods or order._get_reserved_period())._register_payment(payment_date, reference)
 
+    def _check_payment_date(self, payment_date, transactions):
+        """Refuse a day on which a payment that was asked for cannot have been made.
+
+        :param date payment_date: when it was made, as the user says
+        :param transactions: the `payment.transaction` that it may be
+        :raises UserError: naming the days between which it lies
+        """
+        self.ensure_one()
+        today = self.company_id._get_subscription_today()
+        asked = [transaction.last_state_change.date() for transaction in transactions] or [self.start_date or today]
+        # Banks date back; and it may be tomorrow where the user is.
+        first, last = min(asked) - timedelta(days=DAYS_DATED_BACK), today + timedelta(days=1)
+        if not payment_date or not first <= payment_date <= last:
+            raise UserError(
+                self.env._(
+                    "Enter a Payment Date from %(first)s to %(last)s: the payment of %(order)s was not requested before.",
+                    first=format_date(self.env, first),
+                    last=format_date(self.env, last),
+                    order=self.display_name,
+                )
+            )
+
     def _resolve_as_unpaid(self):
         """End an exception because its payment was not made."""
         self.message_post(body=self.env._("Payment Failure resolved: not paid. It is asked for anew."))
-        self.payment_exception = False
+        if self.payment_exception:
+            self.payment_exception = False
+        else:
+            self._note_charges_failed()
 
     def _note_charges_failed(self):
         """Take the charges whose outcome was unknown as failed, as somebody found out: they may be made again."""
         # Whoever may change the order says what became of its payments.
         for order in self.sudo():
             periods = order.period_ids.filtered(lambda period: period.charge_state == "unknown")
-            periods.invoice_ids.transaction_ids._note_not_paid()
-            for period in periods.filtered(lambda period: period.state == "invoiced"):
-                period.retry_date = order.company_id._get_subscription_today()
+            charges = order._get_charges_to_resolve()
+            pending = charges.filtered(lambda charge: charge.state in ("pending", "authorized"))
+            periods |= pending._get_subscription_periods()
+            charges._note_not_paid()
             periods.charge_state = False
-            if order.subscription_state not in RUNNING_STATES:
+            if order.subscription_state in RUNNING_STATES:
+                invoiced = periods.filtered(lambda period: period.state == "invoiced")
+                invoiced.retry_date = order.company_id._get_subscription_today()
+            else:
                 periods._drop_reserved()
 
     def _note_doubt(self, transaction):
@@ -278,6 +364,7 @@ class SaleOrder(models.Model):
 
         :param transaction: `payment.transaction`
         """
+        transaction.told_on = fields.Date.today()
         for order in self:
             body = self.env._(
                 "The outcome of the payment %(reference)s of %(amount)s is unknown: %(reason)s Nothing more is charged "
@@ -290,6 +377,31 @@ class SaleOrder(models.Model):
             order.message_post(body=body)
             order._ask_for_attention(self.env._("Payment Failure"), body)
 
+    def _note_overdue(self, transaction):
+        """Tell whoever is responsible that the notification of a payment is long in coming, and what to do.
+
+        :param transaction: `payment.transaction`
+        """
+        transaction.told_on = fields.Date.today()
+        for order in self:
+            body = self.env._(
+                "The payment %(reference)s of %(amount)s has been pending since %(date)s. Look it up at the payment "
+                "provider, then use Resolve Payment Failure; or wait for the provider's notification.",
+                reference=transaction.reference,
+                amount=transaction.currency_id.format(transaction.amount),
+                date=format_date(self.env, transaction.last_state_change),
+            )
+            order.message_post(body=body)
+            order._ask_for_attention(self.env._("Payment pending"), body)
+
+    def _write_subscription(self, values):
+        """Plan no further attempt for subscriptions that end, by whatever way."""
+        res = super()._write_subscription(values)
+        if values.get("subscription_state", RUNNING_STATES[0]) not in RUNNING_STATES:
+            # Whoever may end the subscription ends its dunning.
+            self.sudo().period_ids.filtered("retry_date").retry_date = False
+        return res
+
     def _close(self):
         """Leave no invoice in preparation behind, but for a charge that is under way: its outcome decides."""
         res = super()._close()
@@ -298,5 +410,4 @@ class SaleOrder(models.Model):
             lambda period: period.state == "draft" and period.charge_state != "unknown"
         )
         reserved._drop_reserved()
-        self.sudo().period_ids.filtered("retry_date").retry_date = False
         return res

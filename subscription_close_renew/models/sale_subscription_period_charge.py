@@ -117,7 +117,7 @@ class SaleSubscriptionPeriod(models.Model):
         transaction = self.env["payment.transaction"].sudo().create(self._prepare_transaction_values(invoice))
         transaction._charge_with_token()
         if transaction.state != "draft":
-            transaction.with_context(subscription_charging=True)._post_process()
+            transaction._post_process()
 
     def _check_postable(self):
         """Refuse to charge for what Odoo would refuse to post once it is paid: that is tried, and undone.
@@ -162,21 +162,45 @@ class SaleSubscriptionPeriod(models.Model):
 
     def _note_charged(self):
         """Write down that the charge of these periods succeeded."""
-        self.write({**self._prepare_paid_values(), "charge_state": "done"})
+        self.write(self._prepare_paid_values())
+        self._set_charge_state("done")
         self.invoice_ids.filtered(lambda invoice: not invoice.is_move_sent)._plan_subscription_mail()
-        self.order_id._lift_settled_exception()
 
     def _note_pending(self):
         """Write down that the provider will tell the outcome later. What is owed is invoiced meanwhile."""
         self._post_reserved()
-        self.write({"charge_state": "pending", "retry_date": False})
-        self.order_id._lift_settled_exception()
+        self.retry_date = False
+        self._set_charge_state("pending")
 
     def _note_not_charged(self):
         """Write down that a charge did not happen, for no reason of the customer's: it is tried again as it was."""
+        for period in self.filtered(lambda period: period.charge_state in ("unknown", "pending")):
+            period._set_charge_state("declined" if period.attempt_count else False)
+            if period.charge_state == "declined" and not period.retry_date and period._has_attempts_left():
+                # It had given way to a payment that came to nothing.
+                period.retry_date = period.company_id._get_subscription_today() + timedelta(days=1)
+
+    def _set_charge_state(self, state):
+        """Write down what became of a charge of these periods, unless another is still to come to something.
+
+        :param state: one of :data:`CHARGE_STATES`, or False
+        """
         for period in self:
-            period.charge_state = "declined" if period.attempt_count else False
-        self.order_id._lift_settled_exception()
+            charges = period.sudo().invoice_ids.transaction_ids
+            if any(charges.mapped("holds_exception")):
+                period.charge_state = "unknown"
+            elif any(charge.state in ("pending", "authorized") and charge._is_under_way() for charge in charges):
+                period.charge_state = "pending"
+            else:
+                period.charge_state = state
+
+    def _has_attempts_left(self):
+        """Return whether the plan has a further attempt after those that were declined.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return self._is_owed() and 0 < self.attempt_count <= len(self.order_id.plan_id._get_retry_days())
 
     def _note_paid(self):
         """End the dunning of the periods whose invoices were paid, by whatever way."""
@@ -200,13 +224,12 @@ class SaleSubscriptionPeriod(models.Model):
         for period in self:
             order = period.order_id
             if not period._is_owed():
-                period.charge_state = False
-                order._lift_settled_exception()
+                period._set_charge_state(False)
                 period._drop_reserved()
                 continue
             period._post_reserved()
             period.write(period._prepare_decline_values(message))
-            order._lift_settled_exception()
+            period._set_charge_state("declined")
             order.message_post(body=period._get_decline_note())
             order._send_subscription_mail("subscription_close_renew.mail_template_payment_failed", period)
             if not period.retry_date and not order.plan_id.auto_close_days:

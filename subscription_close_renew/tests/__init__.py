@@ -23,6 +23,7 @@ from . import (
     test_notice,
     test_pausing,
     test_payment,
+    test_payment_doubt,
     test_payment_exception,
     test_payment_outcome,
     test_payment_wire,

@@ -24,8 +24,6 @@ class SaleSubscriptionResolveWizard(models.TransientModel):
         for wizard in self:
             order = wizard.order_id if wizard.order_id.has_access("write") else wizard.order_id.browse()
             # Whoever may change the order, as checked above, is told which payments to look up.
-            periods = order.sudo().period_ids.filtered(lambda period: period.charge_state == "unknown")
-            transactions = periods.transaction_ids.filtered(lambda transaction: transaction._is_outcome_unknown())
             wizard.question = ", ".join(
                 self.env._(
                     "%(reference)s of %(amount)s (%(provider)s)",
@@ -33,7 +31,7 @@ class SaleSubscriptionResolveWizard(models.TransientModel):
                     amount=transaction.currency_id.format(transaction.amount),
                     provider=transaction.provider_id.name,
                 )
-                for transaction in transactions
+                for transaction in order._get_charges_to_resolve()
             )
 
     def action_submit(self):

@@ -1,0 +1,20 @@
+from odoo.tools import SQL
+
+
+def migrate(cr, version):
+    """Let payments of an unknown outcome hold the exception that they caused: only what holds one ends it."""
+    cr.execute(
+        SQL(
+            """
+            UPDATE payment_transaction payment
+               SET holds_exception = TRUE, told_on = current_date
+              FROM account_invoice_transaction_rel link
+              JOIN account_move_line line ON line.move_id = link.invoice_id
+              JOIN sale_order subscription ON subscription.id = line.subscription_id
+             WHERE link.transaction_id = payment.id
+               AND subscription.payment_exception
+               AND (payment.amount_mismatch
+                    OR (payment.state = 'draft' AND payment.operation IN ('offline', 'online_token')))
+            """
+        )
+    )
