@@ -134,7 +134,8 @@ class SaleOrderLine(models.Model):
             return self.copy_data()[0]
         [values] = self.copy_data({"renewed_line_id": self.id})
         increase = self.order_id.plan_id._get_renewal_increase()
-        if increase is None:
+        # Odoo cannot price the part of a combo before it is linked.
+        if increase is None and not self.combo_item_id:
             for name in ("price_unit", "technical_price_unit", "discount"):
                 values.pop(name, None)
         elif increase:
@@ -144,6 +145,30 @@ class SaleOrderLine(models.Model):
             if self.order_id.plan_id.renewal_pricing != "pricelist":
                 values["technical_price_unit"] = values["price_unit"]
         return values
+
+    def _prepare_renewal_links(self, lines):
+        """Return the values that link the line of a renewal to others of it, as this one is linked: parts of a combo.
+
+        :param lines: all `sale.order.line` that are renewed
+        :rtype: dict
+        """
+        self.ensure_one()
+        parent = self.linked_line_id & lines
+        return {
+            "virtual_id": f"renewal-{self.id}",
+            "linked_virtual_id": f"renewal-{parent.id}" if parent else False,
+            # A part of a combo that stays behind is a product as any other.
+            **({} if parent else {"combo_item_id": False}),
+        }
+
+    def _is_reward(self):
+        """Return whether a line is a reward of a loyalty program, which the customer earns with each order.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        # Of Odoo's addon for loyalty programs, if it is there.
+        return "is_reward_line" in self._fields and self.is_reward_line
 
     def _get_quantity_left(self, date_start):
         """Return how much of this recurring line no invoice of a period has.
@@ -266,11 +291,16 @@ class SaleOrderLine(models.Model):
             date_end = date_start and order._get_period_end(date_start)
         if not date_start:
             return {"subscription_id": order.id}
-        share = order.plan_id._get_period_share(order.anchor_date, date_start, date_end)
-        return {
+        period = {
             "subscription_id": order.id,
             "subscription_period_start": date_start,
             "subscription_period_end": date_end,
+        }
+        if "price_unit" not in values:
+            # A combo is the heading of its parts, which have the price.
+            return period
+        share = order.plan_id._get_period_share(order.anchor_date, date_start, date_end)
+        return period | {
             "name": f"{values['name']}\n{self._get_period_text(date_start, date_end)}",
             # What is left of a period after an interruption costs its share of the days.
             "price_unit": values["price_unit"] * float(share),

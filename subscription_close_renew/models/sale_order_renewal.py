@@ -93,7 +93,7 @@ class SaleOrder(models.Model):
         return action | {"context": {"default_order_ids": self.ids}}
 
     def subscription_renew(self):
-        """Make the quotation that renews a subscription, or find the one that is open.
+        """Make the quotation that renews a subscription, or find the one that is open; if it has expired, it is valid again.
 
         It has the customer, plan, recurring lines, prices (as the plan says), discounts and payment method of the
         subscription, and begins where the paid period ends. Confirmed, it takes the place of the subscription.
@@ -107,6 +107,7 @@ class SaleOrder(models.Model):
         self.check_access("write")
         self._lock_for_renewal()
         renewal = self._get_open_renewals()[:1]
+        renewal._renew_validity()
         if not renewal:
             if refusal := self._get_renew_refusal():
                 raise UserError(refusal)
@@ -274,9 +275,17 @@ class SaleOrder(models.Model):
             dates = orders._get_next_unbilled_dates()
             vals_list = [order._prepare_renewal_values(dates[order.id]) for order in orders]
             renewals = orders.with_company(company).create(vals_list)
+            renewals._update_combo_prices()
             orders._link_renewals(renewals)
             made += renewals
         return made
+
+    def _update_combo_prices(self):
+        """Let the parts of combos have the price of today, where renewals follow the pricelist."""
+        for order in self:
+            if order.plan_id._get_renewal_increase() is None:
+                for line in order.order_line.filtered("combo_item_id"):
+                    line._reset_price_unit()
 
     def _link_renewals(self, renewals):
         """Let the chatters of subscriptions and of their renewal quotations lead to each other.
@@ -310,20 +319,34 @@ class SaleOrder(models.Model):
                 "subscription_id": self.id,
                 "start_date": start_date,
                 "payment_token_id": self.payment_token_id.id,
-                "order_line": [Command.create(line._prepare_renewal_values()) for line in lines],
+                "order_line": [
+                    Command.create(line._prepare_renewal_values() | line._prepare_renewal_links(lines))
+                    for line in lines
+                ],
             }
         )
         return values
 
     def _get_lines_to_renew(self):
-        """Return the recurring lines of a subscription, with the sections that they stand in.
+        """Return the recurring lines of a subscription, with the combos that they are part of and their sections.
+
+        What Odoo, or another addon, leaves out of copies stays behind, and so do rewards.
 
         :rtype: sale.order.line
         """
         self.ensure_one()
-        recurring = self.order_line.filtered("is_recurring")
-        sections = recurring.parent_id | recurring.parent_id.parent_id
-        return (recurring | sections).sorted(lambda line: (line.sequence, line.id))
+        copiable = self._get_copiable_order_lines().filtered(lambda line: not line._is_reward())
+        recurring = copiable.filtered("is_recurring")
+        lines = recurring | recurring.filtered("combo_item_id").linked_line_id
+        sections = lines.parent_id | lines.parent_id.parent_id
+        return (lines | sections).sorted(lambda line: (line.sequence, line.id))
+
+    def _renew_validity(self):
+        """Let renewal quotations that have expired be valid for as long as new ones."""
+        # Whoever may renew a subscription, checked by the caller, may do it with the quotation of a colleague.
+        expired = self.sudo().filtered("is_expired")
+        expired._compute_validity_date()
+        expired.invalidate_recordset(["is_expired"])
 
     def _get_renewal_url(self):
         """Return where the customer sees a renewal quotation in the portal, and may decline it.

@@ -195,6 +195,7 @@ class SaleOrder(models.Model):
                 order._ask_to_call_customer(obstacle)
         orders = self.filtered(lambda order: not obstacles[order])
         found = orders._get_open_renewals()
+        found._renew_validity()
         renewals = found | (orders - found.subscription_id)._make_renewals()
         for renewal in renewals:
             order = renewal.subscription_id

@@ -609,6 +609,151 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
 
 
 @tagged("post_install", "-at_install")
+class TestRenewalLines(SubscriptionCommon):
+    """E2: what a renewal takes along is what Odoo copies, linked as it was."""
+
+    def breakfast(self, **values):
+        """Return a subscription to a combo: coffee every month, and an installation once."""
+        parts = self.recurring_product | self.one_time_product
+        combos = self.env["product.combo"].create(
+            [
+                {"name": part.name, "combo_item_ids": [Command.create({"product_id": part.id, "extra_price": 5})]}
+                for part in parts
+            ]
+        )
+        product = self.env["product.product"].create(
+            {
+                "name": "Breakfast",
+                "type": "combo",
+                "combo_ids": [Command.set(combos.ids)],
+                "list_price": 60,
+                "taxes_id": False,
+                **values,
+            }
+        )
+        order = self.quotation(lines=[self.line(product)])
+        order.order_line = [
+            self.line(item.product_id, combo_item_id=item.id, linked_line_id=order.order_line.id)
+            for item in combos.combo_item_ids
+        ]
+        order.action_confirm()
+        return order
+
+    def paid(self, order):
+        self.bill()
+        self.register_payment(self.invoices(order))
+        return order
+
+    def test_combo_is_renewed_with_its_recurring_part_at_its_price(self):
+        for recurring_invoice in (False, True):
+            with self.subTest(recurring_invoice=recurring_invoice):
+                order = self.paid(self.breakfast(recurring_invoice=recurring_invoice))
+                renewal = self.renewal(order)
+                combo, part = renewal.order_line
+                self.assertEqual((combo.product_id.name, part.product_id), ("Breakfast", self.recurring_product))
+                self.assertEqual((part.linked_line_id, bool(part.combo_item_id)), (combo, True))
+                self.assertEqual(renewal.recurring_total, order.recurring_total)
+                self.assertTrue(renewal.recurring_total)
+                renewal.action_confirm()
+                self.bill("2027-02-28")
+                self.assertEqual(self.invoices(renewal).amount_untaxed, order.recurring_total)
+
+    def test_combo_is_renewed_at_the_price_of_the_pricelist(self):
+        self.monthly.renewal_pricing = "pricelist"
+        order = self.paid(self.breakfast())
+        agreed = order.recurring_total
+        self.assertEqual(self.renewal(order).recurring_total, agreed)
+
+    def test_option_is_renewed_beside_its_product(self):
+        order = self.paid_subscription(
+            lines=[self.line(virtual_id="machine"), self.line(price_unit=7, linked_virtual_id="machine")]
+        )
+        machine, option = self.renewal(order).order_line
+        self.assertEqual(option.linked_line_id, machine)
+
+    def test_option_of_a_product_that_stays_behind_is_renewed_alone(self):
+        order = self.paid_subscription(
+            lines=[self.line(self.one_time_product, virtual_id="machine"), self.line(linked_virtual_id="machine")]
+        )
+        option = self.renewal(order).order_line
+        self.assertEqual((option.product_id, len(option.linked_line_id)), (self.recurring_product, 0))
+
+    def test_what_odoo_does_not_copy_is_not_renewed(self):
+        order = self.paid_subscription(lines=[self.line(), self.line(price_unit=7)])
+        first = patch.object(type(order), "_get_copiable_order_lines", lambda order: order.order_line[:1])
+        with first:
+            renewal = self.renewal(order)
+        self.assertEqual(renewal.order_line.price_unit, 100)
+
+    def test_reward_is_not_renewed(self):
+        order = self.paid_subscription(lines=[self.line(), self.line(quantity=-1, price_unit=7)])
+        reward = patch.object(type(order.order_line), "_is_reward", lambda line: line.price_unit == 7)
+        with reward:
+            renewal = self.renewal(order)
+        self.assertEqual(renewal.order_line.price_unit, 100)
+
+    def test_subsection_is_renewed_within_its_section(self):
+        order = self.paid_subscription(
+            lines=[
+                Command.create({"display_type": "line_section", "name": "Drinks", "sequence": 1}),
+                Command.create({"display_type": "line_subsection", "name": "Hot", "sequence": 2}),
+                self.line(sequence=3),
+                Command.create({"display_type": "line_section", "name": "Work", "sequence": 4}),
+                self.line(self.one_time_product, sequence=5),
+            ]
+        )
+        renewal = self.renewal(order)
+        self.assertEqual([name.partition("\n")[0] for name in renewal.order_line.mapped("name")][:2], ["Drinks", "Hot"])
+        self.assertEqual(len(renewal.order_line), 3)
+
+
+@tagged("post_install", "-at_install")
+class TestExpiredRenewal(SubscriptionCommon):
+    """E2: Renew, pressed again, opens the same quotation, and it can be accepted."""
+
+    def setUp(self):
+        super().setUp()
+        self.monthly.user_renewable = True
+        self.order = self.paid_subscription()
+        self.expired = self.renewal(self.order)
+        self.expired.validity_date = "2027-02-05"
+        self.expired.invalidate_recordset(["is_expired"])
+
+    def assertValid(self, renewal):
+        self.assertEqual(renewal, self.expired)
+        self.assertFalse(renewal.is_expired)
+        self.assertGreater(str(renewal.validity_date), "2027-02-10")
+
+    def test_renew_renews_the_validity(self):
+        with self.on("2027-02-10"):
+            self.assertValid(self.renewal(self.order))
+
+    def test_renew_in_the_portal_renews_the_validity(self):
+        with self.on("2027-02-10"):
+            renewal = self.order.sudo()._renew_as_customer(self.portal_user)
+            self.assertValid(renewal.with_user(self.salesperson))
+
+    def test_renewing_several_renews_the_validity(self):
+        with self.on("2027-02-10"):
+            wizards = self.env["sale.subscription.renew.wizard"].with_user(self.salesperson)
+            wizard = wizards.create({"order_ids": [Command.set(self.order.ids)]})
+            wizard.action_submit()
+            self.assertValid(wizard.renewal_ids)
+
+    def test_announced_renewal_can_be_accepted(self):
+        self.order.write({"end_date": "2027-02-28", "term_end_action": "renew"})
+        self.renew("2027-02-20")
+        with self.on("2027-02-20"):
+            self.assertTrue(self.order.auto_renew_on)
+            self.assertValid(self.expired)
+
+    def test_quotation_that_is_still_valid_keeps_its_date(self):
+        with self.on("2027-02-04"):
+            self.renewal(self.order)
+        self.assertDates(self.expired, validity_date="2027-02-05")
+
+
+@tagged("post_install", "-at_install")
 class TestSalesHistory(SubscriptionCommon):
     """E7: all orders of a chain."""
 

@@ -113,6 +113,7 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
         :param orders: `sale.order` that can be renewed
         """
         found = orders._get_open_renewals()
+        found._renew_validity()
         missing = orders - found.subscription_id
         self.failed_ids |= missing.with_context(renewal_increase=self.price_increase)._call_set_aside_failing(
             "_make_renewals"
