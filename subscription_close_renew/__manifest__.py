@@ -32,6 +32,7 @@
         "views/sale_portal_templates.xml",
         "views/portal_accessibility_templates.xml",
         "views/portal_closing_templates.xml",
+        "views/portal_renewal_templates.xml",
         "views/portal_subscription_templates.xml",
         "views/public_closing_templates.xml",
         "views/payment_token_views.xml",

@@ -6,7 +6,7 @@ from odoo.http import request, route
 from odoo.addons.sale.controllers.portal import CustomerPortal
 
 # What only a form may do to a subscription, by the last part of its address.
-FORMS = ("close", "keep", "renew")
+FORMS = ("close", "keep", "renew", "do-not-renew")
 
 
 class SubscriptionPortal(CustomerPortal):

@@ -5,7 +5,7 @@ class ResUsers(models.Model):
     _inherit = "res.users"
 
     def write(self, vals):
-        if vals.get("active", True) is False:
+        if not vals.get("active", True):
             self._hand_over_subscription_activities()
         return super().write(vals)
 

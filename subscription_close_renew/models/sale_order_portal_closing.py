@@ -222,6 +222,14 @@ class SaleOrder(models.Model):
         :rtype: str
         """
         self.ensure_one()
+        return self._format_moment(self.close_requested_on)
+
+    def _format_moment(self, moment):
+        """Return a moment as a receipt names it: with the time zone of the company.
+
+        :param datetime moment: in UTC
+        :rtype: str
+        """
+        self.ensure_one()
         zone = self.company_id._get_subscription_zone()
-        moment = format_datetime(self.env, self.close_requested_on, tz=zone)
-        return f"{moment} ({zone})"
+        return f"{format_datetime(self.env, moment, tz=zone)} ({zone})"

@@ -1,4 +1,4 @@
-from odoo import models
+from odoo import fields, models
 from odoo.exceptions import UserError
 from odoo.tools import format_date
 
@@ -6,7 +6,7 @@ from .sale_order import ENDED_STATES
 
 
 class SaleOrder(models.Model):
-    """Customers renew their subscription by themselves."""
+    """Customers renew their subscription by themselves, or refuse that it is renewed automatically."""
 
     _inherit = "sale.order"
 
@@ -47,6 +47,91 @@ class SaleOrder(models.Model):
                 "The first period of %(order)s is not paid yet. Please pay its invoice: then you can renew.", **values
             )
         return refusal
+
+    def _get_portal_announced_subscription(self):
+        """Return the subscription whose automatic renewal the customer can refuse on the page of an order.
+
+        :return: the order itself, or the one that it renews; nothing if no automatic renewal of it is announced
+        :rtype: sale.order
+        """
+        self.ensure_one()
+        order = self.subscription_id if self.subscription_state == "renewal" else self
+        # A link to the one order is not to give away the other to somebody else.
+        same_customer = order.partner_id.commercial_partner_id == self.partner_id.commercial_partner_id
+        return order if same_customer and not order._get_portal_refuse_refusal() else order.browse()
+
+    def _get_portal_refuse_refusal(self):
+        """Return why the customer cannot refuse the automatic renewal of a subscription, or False.
+
+        :rtype: str | bool
+        """
+        self.ensure_one()
+        if not self._is_renewal_announced() or self.is_closing:
+            return self.env._(
+                "%(order)s is not about to be renewed automatically, so there is nothing to stop.", order=self.name
+            )
+        if any(transaction._is_under_way() for transaction in self._get_open_renewals().transaction_ids):
+            return self.env._(
+                "A payment of %(order)s is being processed. Please try again when its outcome is known.",
+                order=self.name,
+            )
+        return False
+
+    def _get_portal_announcement(self):
+        """Return, in words, what happens to a subscription unless its customer refuses the automatic renewal.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        return self.env._(
+            "%(order)s will be renewed automatically on %(date)s.",
+            order=self.name,
+            date=format_date(self.env, max(self.auto_renew_on, self.end_date)),
+        )
+
+    def _get_portal_refused_notice(self):
+        """Return, in words, what becomes of a subscription that is not renewed automatically.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        today = self.company_id._get_subscription_today()
+        return self.env._(
+            "Your subscription %(order)s will not be renewed. It ends on %(date)s.",
+            order=self.name,
+            date=format_date(self.env, max(self.end_date, today)),
+        )
+
+    def _refuse_renewal_as_customer(self, user):
+        """Let a subscription end with its term as its customer wishes, and send a receipt.
+
+        :param user: the `res.users` who asks for it, as for :meth:`_close_as_customer`
+        :raises UserError: if no automatic renewal of it is announced
+        """
+        self.ensure_one()
+        self._lock_for_renewal()
+        if refusal := self._get_portal_refuse_refusal():
+            raise UserError(refusal)
+        order = self._with_customer(user)
+        renewals = order.renewal_ids.filtered(lambda renewal: renewal.state in ("draft", "sent"))
+        (order | renewals)._track_set_author(self._get_portal_author(user))
+        # Staff read the chatter, in their language.
+        order._refuse_automatic_renewal(
+            self._with_staff_lang().env._(
+                "The customer refused the automatic renewal in the portal: the subscription closes at the end of its term."
+            )
+        )
+        # Once the subscription ends with its term, they decline nothing more.
+        renewals._action_cancel()
+        order._send_customer_receipt("subscription_close_renew.mail_template_not_renewed", user)
+
+    def _get_receipt_time(self):
+        """Return the present moment, for a receipt.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        return self._format_moment(fields.Datetime.now())
 
     def _get_portal_renewal_notice(self):
         """Return, in words, what the customer accepts with a renewal quotation, or False.

@@ -224,25 +224,38 @@ class SaleOrder(models.Model):
 
     def _action_cancel(self):
         res = super()._action_cancel()
-        self._refuse_automatic_renewal()
+        self._refuse_announced_renewal()
         return res
 
     @api.ondelete(at_uninstall=False)
     def _unlink_refuses_automatic_renewal(self):
-        self._refuse_automatic_renewal()
+        self._refuse_announced_renewal()
 
-    def _refuse_automatic_renewal(self):
-        """Let subscriptions end with their term whose renewal was announced, and declined."""
+    def _refuse_announced_renewal(self):
+        """Let subscriptions end with their term whose renewal was announced, and is declined by these quotations."""
         # Whoever may decline the renewal decides that of the subscription.
-        announced = self.subscription_id.sudo().filtered(
-            lambda order: order.auto_renew_on and order.subscription_state in RUNNING_STATES
-        )
-        if not announced:
-            return
-        announced._track_set_log_message(
-            self.env._("The renewal was declined: the subscription closes at the end of its term.")
-        )
-        announced.write({"auto_renew_on": False, "term_end_action": "close"})
+        announced = self.subscription_id.sudo().filtered(lambda order: order._is_renewal_announced())
+        if announced:
+            announced._refuse_automatic_renewal(
+                self.env._("The renewal was declined: the subscription closes at the end of its term.")
+            )
+
+    def _is_renewal_announced(self):
+        """Return whether the customer was told that a subscription is renewed automatically, and can still refuse.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        announced = bool(self.auto_renew_on and self.end_date) and self.term_end_action == "renew"
+        return announced and self.subscription_state in RUNNING_STATES
+
+    def _refuse_automatic_renewal(self, message):
+        """Let subscriptions end with their term that were to be renewed automatically.
+
+        :param str message: how that was decided, for the chatter
+        """
+        self._track_set_log_message(message)
+        self.write({"auto_renew_on": False, "term_end_action": "close"})
 
     def _prepare_close_values(self, closed_on, reason):
         return super()._prepare_close_values(closed_on, reason) | {"auto_renew_on": False}

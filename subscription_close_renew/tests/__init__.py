@@ -32,6 +32,7 @@ from . import (
     test_plan,
     test_portal_closing,
     test_portal_list,
+    test_portal_not_renewing,
     test_portal_page,
     test_portal_payment,
     test_portal_payment_tour,

@@ -66,7 +66,7 @@ class TestPortalRequests(PortalCase):
 
     @mute_logger("odoo.http")
     def test_address_that_only_a_form_may_call_says_so(self):
-        for action in ("close", "keep", "renew"):
+        for action in ("close", "keep", "renew", "do-not-renew"):
             for method in ("OPTIONS", "HEAD", "GET", "PUT", "PATCH", "DELETE"):
                 with self.subTest(action, method=method):
                     answer = self.request(method, self.page_of(self.order, f"/{action}"), self.portal_user)

@@ -221,7 +221,7 @@ class TestAutomaticRenewal(TermCommon):
             self.renew(until=day)
         [notice] = self.notices(order)
         body = str(notice.body).replace("&nbsp;", " ").replace("\xa0", " ")
-        for words in (order.name, "02/28/2027", "$ 100.00", "decline the renewal"):
+        for words in (order.name, "02/28/2027", "$ 100.00", "decline the renewal", "Do Not Renew"):
             self.assertIn(words, body)
 
     def test_notice_links_to_the_quotation_that_can_be_declined(self):
