@@ -24,7 +24,6 @@ class SaleOrder(models.Model):
         inverse_name="order_id",
         string="MRR Movements",
         readonly=True,
-        guarded=True,
     )
 
     @api.depends("currency_id")

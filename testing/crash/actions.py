@@ -12,13 +12,15 @@ BY_HAND = {}
 """What people may try while a payment is under way, by name: functions of a subscription."""
 
 
-def open_shop(env) -> bool:
+def open_shop(env, name: str = COMPANY) -> bool:
     """Make a company that can post invoices and receive payments of the fake provider, and what it sells.
 
     It is the only one that does business here: the subscriptions of the demonstration companies are closed.
+
+    :param name: of the company
     """
     env["sale.order"].search([("subscription_state", "in", ("progress", "paused"))])._close()
-    company = env["res.company"].create({"name": COMPANY, "currency_id": env.ref("base.USD").id})
+    company = env["res.company"].create({"name": name, "currency_id": env.ref("base.USD").id})
     company.currency_id.active = True
     company.partner_id.tz = "UTC"
     env.ref("base.user_admin").company_ids = [Command.link(company.id)]
@@ -242,10 +244,10 @@ def invoice_by_hand_and_untick(order):
 
 
 @_by_hand
-def invoice_by_hand_untick_and_pay(order):
+def invoice_by_hand_pay_and_untick(order):
     invoice_by_hand(order)
-    order.payment_exception = False
     register_payment(order)
+    order.payment_exception = False
 
 
 @_by_hand
