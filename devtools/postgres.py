@@ -1,8 +1,8 @@
 """PostgreSQL: a server of our own on a Unix socket, or the one that PGHOST or DATABASE_URL names.
 
 Two servers of our own: a durable one for ./dev run, and one for tests that trades safety for speed. Each is started by
-its first user and stopped by its last. Root's server runs as another user, outside the home folder, so that nobody's
-folder has to open up for it.
+its first user and stopped by its last. A third is for a test that crashes it. Root's server runs as another user, outside
+the home folder, so that nobody's folder has to open up for it.
 """
 
 import contextlib

@@ -36,6 +36,7 @@ from . import (
     sale_order_unpaid,
     sale_subscription_close_request,
     sale_subscription_currency_mixin,
+    sale_subscription_guard_mixin,
     sale_subscription_movement,
     sale_subscription_notice_mixin,
     sale_subscription_period,

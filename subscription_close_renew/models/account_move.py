@@ -3,6 +3,8 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
+from .sale_subscription_guard_mixin import as_method
+
 
 class AccountMove(models.Model):
     _inherit = "account.move"
@@ -11,6 +13,13 @@ class AccountMove(models.Model):
         posted = super()._post(soft)
         posted._claim_subscription_periods()
         return posted
+
+    def copy(self, default=None):
+        # A credit note keeps what its invoice bills; lines that a caller brings along do not.
+        brings_lines = bool(default) and bool(default.keys() & {"line_ids", "invoice_line_ids"})
+        if brings_lines or not self.env.context.get("include_business_fields"):
+            return super().copy(default)
+        return super(AccountMove, as_method(self)).copy(default).with_env(self.env)
 
     def button_draft(self):
         res = super().button_draft()

@@ -2,20 +2,23 @@ from odoo import fields, models
 
 
 class AccountMoveLine(models.Model):
-    _inherit = "account.move.line"
+    _name = "account.move.line"
+    _inherit = ["account.move.line", "sale.subscription.guard.mixin"]
 
     subscription_id = fields.Many2one(
         comodel_name="sale.order",
         index="btree_not_null",
         copy=False,
         readonly=True,
+        guarded=True,
+        check_company=True,
         help="The subscription that this line invoices one period of.",
     )
     subscription_period_start = fields.Date(
-        copy=False, readonly=True, help="First day of the period that this line invoices."
+        copy=False, readonly=True, guarded=True, help="First day of the period that this line invoices."
     )
     subscription_period_end = fields.Date(
-        copy=False, readonly=True, help="First day after the period that this line invoices."
+        copy=False, readonly=True, guarded=True, help="First day after the period that this line invoices."
     )
 
     def _copy_data_extend_business_fields(self, values):
@@ -25,3 +28,13 @@ class AccountMoveLine(models.Model):
             values[name] = self[name]
         values["subscription_id"] = self.subscription_id.id
         return res
+
+    def _bills_stretch_of(self, order, date_start):
+        """Return whether this line bills what begins on a day, of this subscription.
+
+        :param order: `sale.order`
+        :param date date_start: first day
+        :rtype: bool
+        """
+        self.ensure_one()
+        return self.subscription_period_start == date_start and self.subscription_id == order

@@ -5,6 +5,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 
 from ..tools.guard import Guard
+from .sale_subscription_guard_mixin import as_method
 
 SUBSCRIPTION_STATES = [
     ("quotation", "Quotation"),
@@ -28,25 +29,18 @@ TRANSITIONS = {
 }
 RUNNING_STATES = ("progress", "paused")
 ENDED_STATES = ("renewed", "churned")
-# What only the methods of a subscription write: a wrong value would bill a period twice, or not at all.
-GUARDED_FIELDS = frozenset(
-    (
-        "anchor_date",
-        "close_requested_on",
-        "closed_on",
-        "origin_order_id",
-        "resumed_on",
-        "subscription_state",
-        "term_end_date",
-    )
-)
+# A quotation shows what it would bring.
+STATES_WITH_MRR = ("quotation", "renewal", "progress")
 
-# Granted to the methods that may write those.
-_TRANSITION = Guard("subscription_transition")
+# Granted to methods that change many subscriptions, in ways of which the chatter is not to speak.
+_UNTRACKED = Guard("subscription_untracked")
+# What a caller may put into the context to keep changes out of the chatter.
+UNTRACKED_KEYS = ("tracking_disable", "mail_notrack")
 
 
 class SaleOrder(models.Model):
-    _inherit = "sale.order"
+    _name = "sale.order"
+    _inherit = ["sale.order", "sale.subscription.guard.mixin"]
 
     plan_id = fields.Many2one(
         comodel_name="sale.subscription.plan",
@@ -67,6 +61,7 @@ class SaleOrder(models.Model):
         index="btree_not_null",
         copy=False,
         tracking=True,
+        guarded=True,
     )
     start_date = fields.Date(
         copy=False,
@@ -76,6 +71,7 @@ class SaleOrder(models.Model):
     anchor_date = fields.Date(
         copy=False,
         readonly=True,
+        guarded=True,
         help="The day that the billing dates count from: a subscription of 31 January is invoiced on 28 February and "
         "on 31 March.",
     )
@@ -87,12 +83,14 @@ class SaleOrder(models.Model):
     recurring_total = fields.Monetary(
         compute="_compute_recurring_amounts",
         store=True,
+        guarded=True,
         help="Price of one period, without taxes.",
     )
     recurring_monthly = fields.Monetary(
         string="MRR",
         compute="_compute_recurring_amounts",
         store=True,
+        guarded=True,
         help="Monthly recurring revenue: the price of one period, spread over its months. Zero while the subscription "
         "is paused, and once it has ended.",
     )
@@ -154,19 +152,17 @@ class SaleOrder(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        for vals in vals_list:
-            self._check_subscription_vals(vals)
         orders = super().create(vals_list)
         # An import may bring orders that are confirmed already.
         orders.filtered(lambda order: order.plan_id and order.state == "sale")._start_subscription()
         return orders
 
     def write(self, vals):
-        self._check_subscription_vals(vals)
+        order = self._with_tracking(vals)
         if "plan_id" not in vals:
-            return super().write(vals)
+            return super(SaleOrder, order).write(vals)
         self._check_plan_change(vals["plan_id"])
-        res = super().write(vals)
+        res = super(SaleOrder, order).write(vals)
         self.filtered(lambda order: order.state != "sale")._update_recurring_discounts()
         return res
 
@@ -275,7 +271,7 @@ class SaleOrder(models.Model):
 
         :param dict values: as for :meth:`write`
         """
-        return _TRANSITION.grant(self).write(values)
+        return as_method(self).write(values)
 
     def _check_transition(self, event):
         """Refuse an event that cannot come to one of these orders in its state.
@@ -322,7 +318,7 @@ class SaleOrder(models.Model):
     def _has_mrr(self):
         """Tell whether the subscription brings, or as a quotation would bring, revenue."""
         self.ensure_one()
-        return self.subscription_state in ("quotation", "renewal", "progress")
+        return self.subscription_state in STATES_WITH_MRR
 
     def _get_due_domain(self, date_field, days=0):
         """Return the domain of a date that has come, in the time zone of each order's company.
@@ -346,22 +342,29 @@ class SaleOrder(models.Model):
         companies = self.env["res.company"].sudo().search([("active", "=", True)])
         return companies.grouped(lambda company: company._get_subscription_today())
 
-    @api.model
-    def _is_transition(self):
-        """Tell whether it is the methods of a subscription that write, and nobody by hand."""
-        return bool(_TRANSITION.read(self.env.context))
+    def _without_tracking(self):
+        """Return the same records for a method of whose changes the chatter is not to speak."""
+        return _UNTRACKED.grant(self.with_context(tracking_disable=True))
+
+    def _with_tracking(self, vals):
+        """Return the same records with a context that lets the chatter speak of a change, whatever the caller says.
+
+        :param dict vals: as for :meth:`write`
+        """
+        context = self.env.context
+        if not any(context.get(key) for key in UNTRACKED_KEYS) or _UNTRACKED.read(context):
+            return self
+        if not vals.keys() & self._get_always_tracked_fields():
+            return self
+        return self.with_context(**dict.fromkeys(UNTRACKED_KEYS, False))
 
     @api.model
-    def _check_subscription_vals(self, vals):
-        """Refuse to write by hand what only the methods of a subscription write."""
-        names = GUARDED_FIELDS & vals.keys()
-        if names and not self._is_transition():
-            raise UserError(
-                self.env._(
-                    "%(field)s is not set by hand. Use the buttons (Confirm, Close, Pause…), or the methods behind them.",
-                    field=self._fields[min(names)]._description_string(self.env),
-                )
-            )
+    def _get_always_tracked_fields(self):
+        """Return the names of the fields whose changes the chatter shows, whatever the context of the caller says.
+
+        :rtype: set
+        """
+        return {name for name in self._track_get_fields() if "subscription_close_renew" in self._fields[name]._modules}
 
     def _check_plan_change(self, plan_id):
         """Refuse to change the plan of a confirmed order: its periods count on it."""

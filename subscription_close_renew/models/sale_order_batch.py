@@ -24,6 +24,7 @@ class SaleOrder(models.Model):
     set_aside_on = fields.Date(
         copy=False,
         readonly=True,
+        guarded=True,
         help="The last day on which a scheduled action failed on this order: it is not put among others on that day.",
     )
 
@@ -157,7 +158,7 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         _logger.warning("Subscription %s (id %s) is set aside", self.name, self.id, exc_info=error)
-        self.set_aside_on = fields.Date.today()
+        self._write_subscription({"set_aside_on": fields.Date.today()})
         self._ask_for_attention(
             self.env._("Subscription needs attention"),
             self.env._(
@@ -184,4 +185,5 @@ class SaleOrder(models.Model):
         if same:
             same.write({"user_id": user.id, "note": note})
         else:
-            self.activity_schedule("mail.mail_activity_data_warning", summary=summary, note=note, user_id=user.id)
+            order = self.with_context(mail_activity_automation_skip=False)
+            order.activity_schedule("mail.mail_activity_data_warning", summary=summary, note=note, user_id=user.id)

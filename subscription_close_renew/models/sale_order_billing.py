@@ -4,6 +4,7 @@ from odoo.fields import Command, Domain
 from odoo.tools import format_date
 
 from .sale_order import ENDED_STATES
+from .sale_subscription_guard_mixin import as_method
 
 # Periods of one subscription that one run invoices: who was billed by nobody for a year gets no flood of invoices.
 MOST_PERIODS_PER_RUN = 12
@@ -122,14 +123,13 @@ class SaleOrder(models.Model):
         self._prefetch_for_invoices()
         stretches = self._get_next_stretches()
         moves = (
-            self.env["account.move"]
+            as_method(self.env["account.move"])
             .sudo()
             .with_context(default_move_type="out_invoice", tracking_disable=True, mail_create_nolog=True)
         )
         vals_list = [order._prepare_period_invoice(*stretches[order.id]) for order in self]
         self._set_default_journals(vals_list)
-        invoices = moves.create(vals_list)
-        invoices = invoices.with_context(default_move_type=False, tracking_disable=False, mail_create_nolog=False)
+        invoices = moves.create(vals_list).with_env(self.sudo().env)
         self.env["sale.subscription.period"].sudo().create(
             [
                 {**order._prepare_period_values(*stretches[order.id], invoice), "state": "draft"}
@@ -188,8 +188,8 @@ class SaleOrder(models.Model):
         stretches = {}
         for order in self:
             start = order.next_invoice_date
-            end = ends.get((order, start)) or order.plan_id._get_next_period_start(order.anchor_date, start)
-            stretches[order.id] = (start, end)
+            whole = order.plan_id._get_next_period_start(order.anchor_date, start)
+            stretches[order.id] = (start, min(ends.get((order, start), whole), whole))
         return stretches
 
     def _prepare_period_invoice(self, date_start, date_end):
@@ -274,6 +274,13 @@ class SaleOrder(models.Model):
                     invoiced=self.currency_id.format(invoiced),
                 )
             )
+
+    def _create_account_invoices(self, invoice_vals_list, final):
+        """Let Odoo's own invoicing say on its lines what they bill, as :meth:`_prepare_invoice_line` has prepared it."""
+        if not any(order.plan_id for order in self):
+            return super()._create_account_invoices(invoice_vals_list, final)
+        invoices = super(SaleOrder, as_method(self))._create_account_invoices(invoice_vals_list, final)
+        return invoices.with_env(self.sudo().env)
 
     def _prepare_invoice(self):
         """Leave out the payments that an earlier invoice has used: each counts for one period."""

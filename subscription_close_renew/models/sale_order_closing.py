@@ -27,21 +27,26 @@ class SaleOrder(models.Model):
         ondelete="restrict",
         index="btree_not_null",
         copy=False,
+        readonly=True,
         tracking=True,
+        guarded=True,
     )
     close_requested_on = fields.Datetime(
         copy=False,
         readonly=True,
+        guarded=True,
         help="When the closing was asked for. It takes effect on the end date.",
     )
     term_end_date = fields.Date(
         copy=False,
         readonly=True,
+        guarded=True,
         help="The end date that held before the closing was asked for. It holds again if the subscription is kept.",
     )
     closed_on = fields.Date(
         copy=False,
         readonly=True,
+        guarded=True,
         help="When the closing took effect.",
     )
     is_closing = fields.Boolean(

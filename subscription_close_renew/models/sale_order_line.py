@@ -5,13 +5,15 @@ from odoo.tools import format_date
 
 
 class SaleOrderLine(models.Model):
-    _inherit = "sale.order.line"
+    _name = "sale.order.line"
+    _inherit = ["sale.order.line", "sale.subscription.guard.mixin"]
 
     # The product's box is read when the line is made: ticking it later changes no running order.
     is_recurring = fields.Boolean(
         string="Recurring",
         compute="_compute_is_recurring",
         store=True,
+        guarded=True,
         precompute=True,
         help="Invoiced every period. Other lines of a subscription are invoiced once.",
     )
@@ -20,11 +22,12 @@ class SaleOrderLine(models.Model):
         comodel_name="sale.order.line",
         copy=False,
         readonly=True,
+        guarded=True,
         index="btree_not_null",
         ondelete="set null",
         help="The line of the renewed subscription that this line goes on with.",
     )
-    renewed_price_unit = fields.Float(related="renewed_line_id.price_unit", string="Previous Price")
+    renewed_price_unit = fields.Float(compute="_compute_renewed_price_unit", compute_sudo=True, string="Previous Price")
 
     @api.depends("product_id", "order_id.plan_id")
     def _compute_is_recurring(self):
@@ -32,6 +35,17 @@ class SaleOrderLine(models.Model):
         (self - subscription_lines).is_recurring = False
         for line in subscription_lines:
             line.is_recurring = line.product_id.recurring_invoice
+
+    @api.depends("renewed_line_id.price_unit")
+    def _compute_renewed_price_unit(self):
+        for line in self:
+            line.renewed_price_unit = line._get_renewed_line().price_unit
+
+    def _get_renewed_line(self):
+        """Return the line that this one goes on with; none that is not of the order that this one's renews."""
+        self.ensure_one()
+        renewed = self.renewed_line_id
+        return renewed if renewed and renewed.order_id == self.order_id.subscription_id else renewed.browse()
 
     @api.depends("order_id.plan_id")
     def _compute_pricelist_item_id(self):
@@ -118,8 +132,9 @@ class SaleOrderLine(models.Model):
         return self.filtered(
             lambda line: (
                 line.renewed_line_id
-                and line.order_id.plan_id == line.renewed_line_id.order_id.plan_id
-                and line.product_id == line.renewed_line_id.product_id
+                and (renewed := line.sudo()._get_renewed_line())
+                and line.order_id.plan_id == renewed.order_id.plan_id
+                and line.product_id == renewed.product_id
                 and line.order_id.plan_id.renewal_pricing != "pricelist"
             )
         )
@@ -184,7 +199,7 @@ class SaleOrderLine(models.Model):
         drafts_count = not self.order_id.payment_exception
         billing = self.invoice_lines.filtered(
             lambda line: (
-                line.subscription_period_start == date_start
+                line._bills_stretch_of(self.order_id, date_start)
                 and ((line.parent_state == "draft" and drafts_count) or line.move_id._is_billing())
             )
         )

@@ -24,6 +24,7 @@ class SaleOrder(models.Model):
         inverse_name="order_id",
         string="MRR Movements",
         readonly=True,
+        guarded=True,
     )
 
     @api.depends("currency_id")

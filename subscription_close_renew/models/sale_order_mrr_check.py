@@ -4,6 +4,7 @@ from odoo import api, models
 from odoo.tools import SQL
 
 from ..tools import mrr
+from .sale_order import STATES_WITH_MRR
 
 _logger = logging.getLogger(__name__)
 
@@ -29,18 +30,28 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         currency = self.env["res.currency"].browse(difference["currency_id"])
+        live = currency.format(difference["live"])
+        if not currency.compare_amounts(difference["live"], difference["booked"]):
+            return self.env._(
+                "The lines of %(order)s bring %(live)s a month, but its MRR or recurring total says otherwise.",
+                order=self.name,
+                live=live,
+            )
         return self.env._(
             "%(order)s brings %(live)s a month, but its movements sum up to %(booked)s.",
             order=self.name,
-            live=currency.format(difference["live"]),
+            live=live,
             booked=currency.format(difference["booked"]),
         )
 
     @api.model
     def _get_mrr_differences(self):
-        """Recompute from their lines what all subscriptions bring, and compare it with the sums of their movements.
+        """Recompute from their lines what all subscriptions bring, and compare it with what is stored.
 
-        :return: for each difference: ``order_id``, ``currency_id``, ``live`` and ``booked`` (a month, in that currency)
+        That is the sums of their movements, and the amounts of the orders that lists and reports show.
+
+        :return: for each difference: ``order_id``, ``currency_id``, ``live`` and ``booked`` (a month, in that
+            currency), which are the same where it is the order that has another amount than its lines
         :rtype: list
         """
         self.env.flush_all()
@@ -48,23 +59,30 @@ class SaleOrder(models.Model):
             SQL(
                 """
                 WITH live AS (
-                    SELECT orders.id AS order_id, orders.currency_id, plans.billing_period_value,
-                           plans.billing_period_unit, SUM(lines.price_subtotal) AS total
+                    SELECT orders.id AS order_id, orders.currency_id, orders.subscription_state,
+                           plans.billing_period_value, plans.billing_period_unit,
+                           COALESCE(orders.recurring_total, 0) AS recurring_total,
+                           COALESCE(orders.recurring_monthly, 0) AS recurring_monthly,
+                           COALESCE(SUM(lines.price_subtotal), 0) AS total
                       FROM sale_order orders
                       JOIN sale_subscription_plan plans ON plans.id = orders.plan_id
-                      JOIN sale_order_line lines ON lines.order_id = orders.id AND lines.is_recurring
-                     WHERE orders.subscription_state = 'progress'
+                 LEFT JOIN sale_order_line lines ON lines.order_id = orders.id AND lines.is_recurring
                   GROUP BY orders.id, plans.id
                 ), booked AS (
                     SELECT order_id, currency_id, SUM(amount) AS amount
                       FROM sale_subscription_movement
                   GROUP BY order_id, currency_id
                 )
-                SELECT order_id, currency_id, billing_period_value, billing_period_unit,
-                       COALESCE(total, 0)::float AS total, COALESCE(amount, 0)::float AS booked
+                SELECT order_id, currency_id, subscription_state, billing_period_value, billing_period_unit,
+                       COALESCE(total, 0)::float AS total, COALESCE(amount, 0)::float AS booked,
+                       COALESCE(recurring_total, 0)::float AS recurring_total,
+                       COALESCE(recurring_monthly, 0)::float AS recurring_monthly
                   FROM live FULL JOIN booked USING (order_id, currency_id)
+                 WHERE subscription_state IN %(states)s
+                    OR COALESCE(amount, 0) != 0 OR recurring_monthly != 0 OR recurring_total != total
               ORDER BY order_id
-                """
+                """,
+                states=STATES_WITH_MRR,
             )
         )
         currencies = {
@@ -74,8 +92,14 @@ class SaleOrder(models.Model):
         for row in rows:
             currency = currencies[row["currency_id"]]
             value, unit = row["billing_period_value"], row["billing_period_unit"]
-            live = currency.round(mrr.monthly_amount(row["total"], value, unit)) if unit else 0.0
-            if currency.compare_amounts(live, row["booked"]):
+            monthly = currency.round(mrr.monthly_amount(row["total"], value, unit)) if unit else 0.0
+            live = monthly if row["subscription_state"] == "progress" else 0.0
+            compared = (
+                (live, row["booked"]),
+                (row["total"], row["recurring_total"]),
+                (monthly if row["subscription_state"] in STATES_WITH_MRR else 0.0, row["recurring_monthly"]),
+            )
+            if any(currency.compare_amounts(*amounts) for amounts in compared):
                 differences.append(
                     {"live": live, **{name: row[name] for name in ("order_id", "currency_id", "booked")}}
                 )

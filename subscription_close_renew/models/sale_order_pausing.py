@@ -14,6 +14,7 @@ class SaleOrder(models.Model):
     resumed_on = fields.Date(
         copy=False,
         readonly=True,
+        guarded=True,
         help="When the subscription last went on after a pause or a close. What it missed before is never invoiced.",
     )
 

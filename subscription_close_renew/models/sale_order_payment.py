@@ -75,7 +75,7 @@ class SaleOrder(models.Model):
                 )
 
     def write(self, vals):
-        by_hand = "payment_exception" in vals and not vals["payment_exception"] and not self._is_transition()
+        by_hand = "payment_exception" in vals and not vals["payment_exception"] and not self._is_method()
         lifted = self.filtered("payment_exception") if by_hand else self.browse()
         res = super().write(vals)
         lifted._note_charges_failed()
@@ -274,7 +274,7 @@ class SaleOrder(models.Model):
             [("holds_exception", "=", True), ("invoice_ids.invoice_line_ids.subscription_id", "in", self.ids)]
         )
         settled = self.filtered("payment_exception") - charges.invoice_ids._get_subscriptions()
-        settled.with_context(tracking_disable=True)._write_subscription({"payment_exception": False})
+        settled._without_tracking()._write_subscription({"payment_exception": False})
         if transaction.told_on:
             for order in settled:
                 order.message_post(body=self.env._("The outcome of the payment is known: the exception is over."))

@@ -13,6 +13,8 @@ class SaleOrder(models.Model):
         comodel_name="sale.subscription.period",
         inverse_name="order_id",
         string="Billed Periods",
+        readonly=True,
+        guarded=True,
     )
 
     def _claim_periods(self, invoices):
@@ -55,6 +57,7 @@ class SaleOrder(models.Model):
         :raises UserError: if the period is billed already
         """
         self.ensure_one()
+        self._check_claim(invoice)
         values = self._prepare_period_values(*self._get_stretch_of(invoice), invoice)
         period = periods.filtered(
             lambda period: (
@@ -65,6 +68,9 @@ class SaleOrder(models.Model):
             return [values]
         if period.state == "draft":
             period._take_over(invoice)
+        elif not any(invoice.invoice_line_ids.filtered(lambda line: line.subscription_id == self).mapped("quantity")):
+            # What bills nothing does not keep the period billed when its invoice is credited.
+            return []
         elif self._is_completing(period, invoice):
             period.invoice_ids = [Command.link(invoice.id)]
         else:
@@ -80,6 +86,30 @@ class SaleOrder(models.Model):
                 )
             )
         return []
+
+    def _check_claim(self, invoice):
+        """Refuse an invoice whose lines do not bill a period of this subscription, from lines of its own.
+
+        :param invoice: a posted `account.move`
+        :raises UserError: if a line comes from elsewhere, or names days that are no period
+        """
+        self.ensure_one()
+        for line in invoice.invoice_line_ids.filtered(lambda line: line.subscription_id == self):
+            start, end = line.subscription_period_start, line.subscription_period_end
+            if (
+                invoice.company_id != self.company_id
+                or line.sale_line_ids.order_id != self
+                or (start and not (self._can_begin_period(start) and end == self._get_period_end(start)))
+            ):
+                raise UserError(
+                    self.env._(
+                        "%(invoice)s cannot be posted: its line “%(line)s” does not invoice a period of %(order)s. Delete "
+                        "the line, and invoice the subscription with Create Invoice.",
+                        invoice=invoice.display_name,
+                        line=line.name,
+                        order=self.display_name,
+                    )
+                )
 
     def _get_stretch_of(self, invoice):
         """Return the first day that an invoice bills, and the first day after that.
@@ -119,7 +149,7 @@ class SaleOrder(models.Model):
             return
         dates = running._get_next_unbilled_dates()
         # The Billing tab shows what was billed when: the chatter is for what people do.
-        for date, orders in running.with_context(tracking_disable=True).grouped(lambda order: dates[order.id]).items():
+        for date, orders in running._without_tracking().grouped(lambda order: dates[order.id]).items():
             orders.next_invoice_date = date
 
     def _is_to_invoice(self):
@@ -150,7 +180,8 @@ class SaleOrder(models.Model):
             (
                 line.subscription_period_start
                 for line in recurring.invoice_lines
-                if line.parent_state == "posted"
+                if line.subscription_id == self
+                and line.parent_state == "posted"
                 and line.subscription_period_end
                 and line.subscription_period_end > today
             ),
@@ -183,7 +214,24 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         freed = self.period_ids.filtered(lambda period: period.date_start == date_start)
-        return freed[:1].date_end or self.plan_id._get_next_period_start(self.anchor_date, date_start)
+        date_end = self.plan_id._get_next_period_start(self.anchor_date, date_start)
+        return min(freed[:1].date_end or date_end, date_end)
+
+    def _can_begin_period(self, date_start):
+        """Return whether a period of this subscription can begin on a day.
+
+        :param date date_start: where an invoice says that it begins
+        :rtype: bool
+        """
+        self.ensure_one()
+        if self.start_date and date_start < self.start_date:
+            return False
+        next_date = self.next_invoice_date or date_start
+        # What follows a period that was freed may be invoiced before that one.
+        if date_start > max(self.period_ids.mapped("date_end"), default=next_date) and date_start > next_date:
+            return False
+        known = {self.start_date, self.next_invoice_date, self.resumed_on, *self.period_ids.mapped("date_start")}
+        return date_start in known or self.plan_id._get_period_start(self.anchor_date, date_start) == date_start
 
     def _get_periods_of(self, invoices):
         """Return the periods of these subscriptions that the invoices bill.
@@ -250,5 +298,5 @@ class SaleOrder(models.Model):
             following = max(
                 filter(None, (billed_until or order.next_invoice_date or order.start_date, order.resumed_on))
             )
-            dates[order.id] = open_start or following
+            dates[order.id] = max(filter(None, (open_start or following, order.start_date)))
         return dates

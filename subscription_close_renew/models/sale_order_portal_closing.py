@@ -4,7 +4,11 @@ from odoo import SUPERUSER_ID, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import format_date, format_datetime
 
+from ..tools.guard import Guard
 from .sale_order import RUNNING_STATES
+
+# Granted to a close in the name of the customer.
+_BY_CUSTOMER = Guard("subscription_close_by_customer")
 
 
 class SaleOrder(models.Model):
@@ -15,12 +19,13 @@ class SaleOrder(models.Model):
     close_by_customer = fields.Boolean(
         copy=False,
         readonly=True,
+        guarded=True,
         help="The customer asked for the closing, and may undo it until it comes.",
     )
 
     def _prepare_close_request_values(self, reason, end_date):
         values = super()._prepare_close_request_values(reason, end_date)
-        return values | {"close_by_customer": bool(self.env.context.get("subscription_close_by_customer"))}
+        return values | {"close_by_customer": bool(_BY_CUSTOMER.read(self.env.context))}
 
     def _prepare_keep_values(self):
         return super()._prepare_keep_values() | {"close_by_customer": False}
@@ -177,7 +182,7 @@ class SaleOrder(models.Model):
         :param user: the `res.users` who asks for it, as for :meth:`_close_as_customer`
         """
         self.ensure_one()
-        order = self._with_customer(user).with_context(subscription_close_by_customer=True)
+        order = _BY_CUSTOMER.grant(self._with_customer(user))
         order.subscription_close(reason.id, when=when)
         staff = self._with_staff_lang()
         lines = [

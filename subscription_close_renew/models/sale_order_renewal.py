@@ -3,6 +3,8 @@ from odoo.exceptions import UserError
 from odoo.fields import Command
 from odoo.tools import SQL, format_date
 
+from .sale_subscription_guard_mixin import as_method
+
 
 class SaleOrder(models.Model):
     _inherit = "sale.order"
@@ -12,6 +14,7 @@ class SaleOrder(models.Model):
         string="Renews",
         copy=False,
         readonly=True,
+        guarded=True,
         index="btree_not_null",
         ondelete="restrict",
         check_company=True,
@@ -21,12 +24,15 @@ class SaleOrder(models.Model):
         comodel_name="sale.order",
         inverse_name="subscription_id",
         string="Renewals",
+        readonly=True,
+        guarded=True,
     )
     origin_order_id = fields.Many2one(
         comodel_name="sale.order",
         string="First Order",
         compute="_compute_origin_order_id",
         store=True,
+        guarded=True,
         index="btree_not_null",
         recursive=True,
         help="The first order of the chain of renewals that this order belongs to; an order that renews none is its own.",
@@ -55,9 +61,12 @@ class SaleOrder(models.Model):
             order.history_count = counts.get(order.origin_order_id, 0)
 
     def write(self, vals):
-        if "subscription_id" in vals:
-            self._check_renewed_change(vals["subscription_id"])
-        return super().write(vals)
+        res = super().write(vals)
+        if vals.keys() & {"partner_id", "company_id", "subscription_id"}:
+            for order in self.filtered(lambda order: order.plan_id and order.subscription_id):
+                if refusal := order._get_renewed_customer_refusal():
+                    raise UserError(refusal)
+        return res
 
     def action_draft(self):
         self._check_only_open_renewal()
@@ -130,17 +139,23 @@ class SaleOrder(models.Model):
             "domain": [("origin_order_id", "=", self.origin_order_id.id)],
         }
 
-    def _check_renewed_change(self, order_id):
-        """Refuse to let a confirmed order renew another than it does: both would run on."""
-        for order in self:
-            if order.state == "sale" and order.subscription_id.id != order_id:
-                raise UserError(
-                    self.env._(
-                        "%(order)s is confirmed, so the subscription that it renews cannot be changed. Renew that one "
-                        "with its button, and close this one.",
-                        order=order.display_name,
-                    )
-                )
+    def _get_renewed_customer_refusal(self):
+        """Return why an order cannot renew the subscription that it renews, of another customer or company; or False.
+
+        :rtype: str | bool
+        """
+        self.ensure_one()
+        # Only whose the subscription is, for whoever may change the order.
+        parent = self.subscription_id.sudo()
+        same_customer = self.partner_id.sudo().commercial_partner_id == parent.partner_id.commercial_partner_id
+        if same_customer and self.company_id == parent.company_id:
+            return False
+        return self.env._(
+            "%(order)s renews %(parent)s, so it must be for the same customer and company. For another customer, make "
+            "a new quotation.",
+            order=self.display_name,
+            parent=parent.name,
+        )
 
     def _check_only_open_renewal(self):
         """Refuse to take a cancelled renewal quotation back while its subscription has another.
@@ -266,7 +281,7 @@ class SaleOrder(models.Model):
     def _make_renewals(self):
         """Make the quotations that renew these subscriptions, and link them in the chatters.
 
-        A percentage as ``renewal_increase`` in the context raises the prices; without one, the plans say what they are.
+        Prices are raised as the plans say, or as :data:`~.sale_subscription_plan.RENEWAL_INCREASE` was granted.
 
         :rtype: sale.order
         """
@@ -274,7 +289,8 @@ class SaleOrder(models.Model):
         for company, orders in self.grouped("company_id").items():
             dates = orders._get_next_unbilled_dates()
             vals_list = [order._prepare_renewal_values(dates[order.id]) for order in orders]
-            renewals = orders.with_company(company).create(vals_list)
+            orders = orders.with_company(company)
+            renewals = as_method(orders).create(vals_list).with_env(orders.env)
             renewals._update_combo_prices()
             orders._link_renewals(renewals)
             made += renewals
@@ -378,6 +394,8 @@ class SaleOrder(models.Model):
         parent = self.subscription_id.sudo()
         if not parent or self.state == "sale":
             return False
+        if refusal := self._get_renewed_customer_refusal():
+            return refusal
         if refusal := parent._get_renew_state_refusal():
             return self.env._("%(order)s cannot be confirmed: %(reason)s", order=self.display_name, reason=refusal)
         date, billed_until = parent._get_next_unbilled_date(), parent._get_billed_until()

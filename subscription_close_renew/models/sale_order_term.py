@@ -42,6 +42,7 @@ class SaleOrder(models.Model):
         string="Renews by Itself On",
         copy=False,
         readonly=True,
+        guarded=True,
         help="The customer was told that the subscription is renewed on this day, unless the quotation is declined.",
     )
 
@@ -180,7 +181,8 @@ class SaleOrder(models.Model):
 
     def _withdraw_lost_notice(self):
         """Renew subscriptions later whose notice reached nobody: it has to be given again first."""
-        self.filtered(lambda order: order._is_notice_lost()).auto_renew_on = False
+        lost = self.filtered(lambda order: order._is_notice_lost())
+        lost._write_subscription({"auto_renew_on": False})
 
     def _announce_renewal(self):
         """Make the quotations that renew subscriptions by themselves, and send them to the customers.
@@ -200,9 +202,10 @@ class SaleOrder(models.Model):
         for renewal in renewals:
             order = renewal.subscription_id
             today = order.company_id._get_subscription_today()
-            order.auto_renew_on = max(order.end_date, today + timedelta(days=order.plan_id.renewal_notice_days))
+            day = max(order.end_date, today + timedelta(days=order.plan_id.renewal_notice_days))
+            order._write_subscription({"auto_renew_on": day})
             if not renewal._notify_customer(RENEWAL_NOTICE, notice=order):
-                order.auto_renew_on = False
+                order._write_subscription({"auto_renew_on": False})
         announced = renewals.filtered("subscription_id.auto_renew_on")
         announced.filtered(lambda renewal: renewal.state == "draft").action_quotation_sent()
 
@@ -255,7 +258,7 @@ class SaleOrder(models.Model):
         :param str message: how that was decided, for the chatter
         """
         self._track_set_log_message(message)
-        self.write({"auto_renew_on": False, "term_end_action": "close"})
+        self._write_subscription({"auto_renew_on": False, "term_end_action": "close"})
 
     def _prepare_close_values(self, closed_on, reason):
         return super()._prepare_close_values(closed_on, reason) | {"auto_renew_on": False}

@@ -71,6 +71,8 @@ class SaleOrder(models.Model):
             if order.subscription_state not in RUNNING_STATES or not period._is_closing_due():
                 continue
             order.message_post(body=period._get_unpaid_note())
-            order.write({"close_reason_id": reason.id, "end_date": order.company_id._get_subscription_today()})
+            order._write_subscription(
+                {"close_reason_id": reason.id, "end_date": order.company_id._get_subscription_today()}
+            )
             order._close()
             order._send_subscription_mail("subscription_close_renew.mail_template_closed")

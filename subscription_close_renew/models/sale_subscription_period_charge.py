@@ -158,7 +158,7 @@ class SaleSubscriptionPeriod(models.Model):
         """Write down that a charge is under way: whatever happens now, nothing charges these periods again."""
         self.charge_state = "unknown"
         # The chatter hears of it only if no answer comes.
-        self.order_id.with_context(tracking_disable=True)._write_subscription({"payment_exception": True})
+        self.order_id._without_tracking()._write_subscription({"payment_exception": True})
 
     def _note_charged(self):
         """Write down that the charge of these periods succeeded."""

@@ -5,6 +5,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 
 from ..tools import mrr, recurrence
+from ..tools.guard import Guard
 
 # Nobody's subscription closes by itself without a warning, and this many days (at most) to do something about it.
 WARNING_DAYS = 3
@@ -13,6 +14,8 @@ TERM_END_ACTIONS = [
     ("renew", "Renew by itself"),
     ("continue", "Go on without end"),
 ]
+# Granted to who renews several subscriptions at once: a percentage that comes before the plan's.
+RENEWAL_INCREASE = Guard("renewal_increase")
 PERIOD_FIELDS = {"billing_period_value", "billing_period_unit"}
 
 
@@ -132,8 +135,8 @@ class SaleSubscriptionPlan(models.Model):
         "The renewal notice counts days before the end of the term: enter 0 or a positive number.",
     )
     _renewal_increase_possible = models.Constraint(
-        "CHECK (renewal_increase > -100)",
-        "A renewal cannot lower prices by 100 percent or more.",
+        "CHECK (renewal_increase > -100 AND renewal_increase <= 1000)",
+        "A renewal cannot lower prices by 100 percent or more, nor raise them by more than 1,000 percent.",
     )
 
     def _compute_subscription_count(self):
@@ -248,14 +251,20 @@ class SaleSubscriptionPlan(models.Model):
     def _get_renewal_increase(self):
         """Return the percentage by which a renewal raises prices; None if it has those of the pricelist instead.
 
-        One in the context, as ``renewal_increase``, comes before the plan's.
+        One that was granted by :data:`RENEWAL_INCREASE` comes before the plan's.
 
         :rtype: float | None
         """
         self.ensure_one()
-        if increase := self.env.context.get("renewal_increase"):
+        if increase := RENEWAL_INCREASE.read(self.env.context):
             return increase
         return {"keep": 0.0, "increase": self.renewal_increase, "pricelist": None}[self.renewal_pricing]
+
+    def _get_period_start(self, anchor, day):
+        """Return the first day of the period that a day lies in."""
+        self.ensure_one()
+        interval = self.billing_period_value, self.billing_period_unit
+        return recurrence.period_start(anchor, recurrence.period_index(anchor, day, *interval), *interval)
 
     def _get_next_period_start(self, anchor, day):
         """Return the first day of the period after a day's; see :func:`~..tools.recurrence.next_start`."""

@@ -15,6 +15,7 @@ from . import (
     test_closing_pop_up,
     test_closing_undone,
     test_guard,
+    test_guarded_fields,
     test_incompatibility,
     test_language,
     test_movement,

@@ -21,6 +21,8 @@ from odoo.fields import Command
 from odoo.tests import TransactionCase, freeze_time, new_test_user
 from odoo.tools import html2plaintext
 
+from odoo.addons.subscription_close_renew.models.sale_subscription_guard_mixin import as_method
+
 
 @freeze_time("2027-01-31 12:00:00")
 class SubscriptionCommon(TransactionCase):
@@ -184,6 +186,10 @@ class SubscriptionCommon(TransactionCase):
         orders = self.env["sale.order"].with_user(user)
         if company:
             orders = orders.with_context(allowed_company_ids=company.ids)
+        env = orders.env
+        if "subscription_id" in values:
+            # As if it had been made by Renew, without an invoice and its payment before.
+            orders = as_method(orders)
         order = orders.create(
             {
                 "partner_id": self.customer.id,
@@ -193,7 +199,7 @@ class SubscriptionCommon(TransactionCase):
                 "order_line": [self.line()] if lines is None else lines,
                 **values,
             }
-        )
+        ).with_env(env)
         self.flush_chatter()
         return order
 
@@ -224,11 +230,20 @@ class SubscriptionCommon(TransactionCase):
             for line in order.order_line
             if line.is_recurring or line.qty_to_invoice
         ]
-        invoice = order.env["account.move"].create(values)
+        invoice = as_method(order.env["account.move"]).create(values).with_env(order.env)
         if post:
             invoice.action_post()
         self.flush_chatter()
         return invoice
+
+    def bill_january(self, invoice, **values):
+        """Let a draft invoice bill some of the first period, as one does that was made while that one was open.
+
+        :param invoice: a draft `account.move`, as from :meth:`invoice`
+        :param dict values: other fields of its lines
+        """
+        january = {"subscription_period_start": "2027-01-31", "subscription_period_end": "2027-02-28"}
+        as_method(invoice.invoice_line_ids).write({**january, **values})
 
     def reset(self, invoice):
         """Reset a posted invoice to draft, as its accountant does before correcting it.

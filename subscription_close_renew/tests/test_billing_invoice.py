@@ -552,7 +552,7 @@ class TestBillingAmount(SubscriptionCommon):
         halves = self.env["account.move"]
         for _half in range(2):
             half = self.invoice(order, post=False)
-            half.invoice_line_ids.write({"quantity": 1, "subscription_period_start": "2027-01-31"})
+            self.bill_january(half, quantity=1)
             half.action_post()
             halves |= half
         self.credit(halves[0])
@@ -567,9 +567,7 @@ class TestBillingAmount(SubscriptionCommon):
         for quantity in (12, 12):
             invoice = self.invoice(order, post=False)
             unit = self.env.ref("uom.product_uom_unit").id
-            invoice.invoice_line_ids.write(
-                {"product_uom_id": unit, "quantity": quantity, "subscription_period_start": "2027-01-31"}
-            )
+            self.bill_january(invoice, product_uom_id=unit, quantity=quantity)
             invoice.action_post()
         self.assertEqual(self.billed_periods(order), [JANUARY])
 

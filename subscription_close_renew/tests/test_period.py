@@ -232,7 +232,7 @@ class TestPeriod(SubscriptionCommon):
         halves = self.env["account.move"]
         for _half in range(2):
             invoice = self.invoice(order, post=False)
-            invoice.invoice_line_ids.write({"quantity": 1, "subscription_period_start": "2027-01-31"})
+            self.bill_january(invoice, quantity=1)
             invoice.action_post()
             halves |= invoice
         for move in halves:

@@ -93,14 +93,20 @@ def share(anchor: date, start: date, end: date, value: int, unit: str) -> Fracti
     :param int value: units per period, at least 1
     :param str unit: ``week``, ``month`` or ``year``
     :rtype: Fraction
-    :raises ValueError: for another unit, or less than one unit
+    :raises ValueError: for another unit, less than one unit, or a stretch of no day, or longer than a period
 
     >>> share(date(2027, 1, 31), date(2027, 3, 10), date(2027, 3, 31), 1, "month")
     Fraction(21, 31)
+    >>> share(date(2027, 1, 31), date(2027, 2, 28), date(2027, 4, 30), 1, "month")
+    Traceback (most recent call last):
+    ValueError: From 2027-02-28 to 2027-04-30 is not within one period.
     """
     index = period_index(anchor, start, value, unit)
     whole = period_start(anchor, index + 1, value, unit) - period_start(anchor, index, value, unit)
-    return Fraction((end - start).days, whole.days)
+    part = Fraction((end - start).days, whole.days)
+    if not 0 < part <= 1:
+        raise ValueError(f"From {start} to {end} is not within one period.")
+    return part
 
 
 def _check_interval(value, unit):

@@ -1,4 +1,5 @@
 from . import (
+    account_move_reversal,
     account_payment_register,
     sale_subscription_close_wizard,
     sale_subscription_pause_wizard,

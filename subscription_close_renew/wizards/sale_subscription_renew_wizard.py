@@ -1,6 +1,8 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
+from ..models.sale_subscription_plan import RENEWAL_INCREASE
+
 
 class SaleSubscriptionRenewWizard(models.TransientModel):
     _name = "sale.subscription.renew.wizard"
@@ -45,8 +47,13 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
     @api.constrains("price_increase")
     def _check_price_increase(self):
         for wizard in self:
-            if wizard.price_increase <= -100:
-                raise UserError(self.env._("A renewal cannot lower prices by 100 percent or more."))
+            # Written so that what is no number is refused, too.
+            if not -100 < wizard.price_increase <= 1000:
+                raise UserError(
+                    self.env._(
+                        "A renewal cannot lower prices by 100 percent or more, nor raise them by more than 1,000 percent."
+                    )
+                )
 
     def action_submit(self):
         """Make the renewal quotations of all subscriptions that can be renewed; the others are left as they are.
@@ -115,7 +122,7 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
         found = orders._get_open_renewals()
         found._renew_validity()
         missing = orders - found.subscription_id
-        self.failed_ids |= missing.with_context(renewal_increase=self.price_increase)._call_set_aside_failing(
+        self.failed_ids |= RENEWAL_INCREASE.grant(missing, self.price_increase)._call_set_aside_failing(
             "_make_renewals"
         )
         renewals = orders._get_open_renewals()

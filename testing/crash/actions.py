@@ -244,10 +244,10 @@ def invoice_by_hand_and_untick(order):
 
 
 @_by_hand
-def invoice_by_hand_pay_and_untick(order):
+def invoice_by_hand_untick_and_pay(order):
     invoice_by_hand(order)
-    register_payment(order)
     order.payment_exception = False
+    register_payment(order)
 
 
 @_by_hand

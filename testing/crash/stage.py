@@ -42,7 +42,7 @@ DEEDS = {
     "register-payment": "",
     "invoice-by-hand": "",
     "invoice-by-hand-and-untick": "paid",
-    "invoice-by-hand-pay-and-untick": "paid",
+    "invoice-by-hand-untick-and-pay": "paid",
     "untick": "unpaid",
     "resolve-as-paid": "paid",
     "resolve-as-unpaid": "unpaid",

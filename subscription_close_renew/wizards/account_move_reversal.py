@@ -1,0 +1,12 @@
+from odoo import models
+
+from ..models.sale_subscription_guard_mixin import as_method
+
+
+class AccountMoveReversal(models.TransientModel):
+    _inherit = "account.move.reversal"
+
+    def reverse_moves(self, is_modify=False):
+        # The invoice that replaces a reversed one bills what that billed.
+        wizard = as_method(self) if is_modify else self
+        return super(AccountMoveReversal, wizard).reverse_moves(is_modify)
