@@ -194,6 +194,7 @@ def test_a_charge_taken_for_failed(ledger):
         [fact("refused"), fact("answered", status=404, says="")],
         [fact("notified", status=200, says="error")],
         [fact("resolved", outcome="unpaid")],
+        [fact("resolved", outcome="paid")],
     ],
 )
 def test_a_charge_that_failed(last):
