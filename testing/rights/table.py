@@ -51,6 +51,7 @@ sale.subscription.resolve.wizard.action_submit      unknown      +     -       -
 
 COVERED = {
     "account.move.copy": "the attacks: a copy bills nothing of another's",
+    "account.move.reversal.reverse_moves": "the attacks: who may credit an invoice, as in Odoo",
     "ir.module.module.button_install": "for those who install modules; see test_incompatibility",
     "res.config.settings.get_values": "for administrators of Odoo",
     "res.config.settings.set_values": "for administrators of Odoo",
