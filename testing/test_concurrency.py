@@ -154,6 +154,26 @@ class Shop:
             reason = env["sale.order.close.reason"].search([], limit=1)
             env["sale.order"].browse(order).subscription_close(reason.id)
 
+    def bill_next_period(self, order):
+        """Let the next period come today, with the payment of the one before to be tried again today."""
+        with self.env() as env:
+            env["sale.order"].browse(order).next_invoice_date = env.cr.now().date()
+            env["sale.order"].browse(order).period_ids.retry_date = "2999-01-01"
+        self.bill()
+        with self.env() as env:
+            env["sale.order"].browse(order).period_ids.retry_date = env.cr.now().date()
+
+    def pay_at_the_bank(self, order):
+        """Reconcile a line of the bank statement with the invoice: nothing of the subscription is asked first."""
+        with self.env() as env:
+            invoice = env["sale.order"].browse(order).period_ids._get_open_invoice()
+            invoice.amount_residual = 0
+
+    def remove_card(self, order):
+        """Remove the card in the portal."""
+        with self.env() as env:
+            env["sale.order"].browse(order).payment_token_id.active = False
+
     def start_payment(self, env, order):
         """The payment with a stored card that the customer has asked for in the portal."""
         invoice = env["sale.order"].browse(order).period_ids._get_open_invoice()
@@ -407,6 +427,32 @@ def test_close_during_a_charge_wins_and_the_charge_settles(shop):
     assert shop.during(shop.bill, lambda: shop.close(order)) is None
     shop.settle()
     shop.check(order, state="churned")
+
+
+def test_close_during_a_retry_stops_the_next(shop):
+    [order] = shop.sell()
+    shop.decline(order)
+    shop.provider.says = "error"
+    shop.bill_next_period(order)
+    shop.provider.says = "done"
+    shop.provider.asked.clear()
+    booked = len(shop.provider.booked)
+    assert shop.during(shop.bill, lambda: shop.close(order)) is None
+    assert len(shop.provider.booked) == booked + 1
+
+
+@pytest.mark.parametrize("rival", ["pay_at_the_bank", "remove_card"])
+def test_who_acts_while_a_charge_begins_wins(shop, rival):
+    """The charge has read everything, and has not yet written that it begins."""
+    [order] = shop.sell()
+    shop.decline(order)
+    with shop.env() as env:
+        transaction = shop.start_payment(env, order)
+        getattr(shop, rival)(order)
+        refused = _error_of(transaction._charge_with_token)
+        env.cr.rollback()
+    assert "could not serialize" in str(refused)
+    assert not shop.provider.asked.is_set()
 
 
 def test_close_during_a_charge_that_is_declined_leaves_nothing(shop):

@@ -114,6 +114,7 @@ class PaymentTransaction(models.Model):
         :raises UserError: if another payment is under way, or the invoice is paid
         """
         periods.order_id._lock_for_payment()
+        self._lock_what_is_charged()
         self._check_chargeable()
         self._ensure_provider_is_not_disabled()
         self.holds_exception = True
@@ -178,6 +179,19 @@ class PaymentTransaction(models.Model):
             ("invoice_ids.invoice_line_ids.subscription_id", "!=", False),
         ]
         return (self.search(silent) | self.search(pending)).invoice_ids._get_subscriptions()
+
+    def _lock_what_is_charged(self):
+        """Let nobody pay, credit or change an invoice, or remove a payment method, while a charge for it begins.
+
+        Who has done so since this transaction began, or is about to, wins: PostgreSQL then refuses the lock, and this
+        is tried again from its beginning.
+        """
+        for records, strength in ((self.invoice_ids, "NO KEY UPDATE"), (self.token_id, "SHARE")):
+            if records:
+                table = SQL.identifier(records._table)
+                self.env.execute_query(
+                    SQL("SELECT FROM %s WHERE id IN %s FOR %s NOWAIT", table, tuple(records.ids), SQL(strength))
+                )
 
     def _check_chargeable(self):
         """Refuse to charge for an invoice that is paid, or that another payment is under way for.

@@ -85,7 +85,7 @@ class SaleOrder(models.Model):
             retries = domain & self._get_retry_domain() & method
             turns += [
                 {**bill, "domain": due & by_card & method, "method_name": "_bill_and_charge", "size": 1},
-                {**bill, "domain": retries, "method_name": "_retry_charges", "size": 1, "most": 1},
+                {**bill, "domain": retries, "method_name": "_retry_charges", "size": 1},
             ]
         return turns
 
@@ -94,10 +94,16 @@ class SaleOrder(models.Model):
 
         :rtype: Domain
         """
+        return self._get_running_domain() & self._get_due_domain("next_invoice_date")
+
+    def _get_running_domain(self):
+        """Return the domain of the subscriptions that may be invoiced and charged at this moment.
+
+        :rtype: Domain
+        """
         return (
             Domain("subscription_state", "=", "progress")
             & Domain("payment_exception", "=", False)
-            & self._get_due_domain("next_invoice_date")
             & self._get_unended_domain()
         )
 

@@ -131,22 +131,28 @@ class SaleOrder(models.Model):
             period._wait_for(waiting.sorted("date_start")[:1])
 
     def _retry_charges(self):
-        """Charge once more what was declined and is to be tried today."""
+        """Charge once more the oldest of what was declined and is to be tried today.
+
+        One charge a call, each in a transaction of its own: what others did while the provider was asked counts for
+        the next.
+        """
         self.ensure_one()
         today = self.company_id._get_subscription_today()
-        due = self.period_ids.filtered(lambda period: period.retry_date and period.retry_date <= today)
-        declined = due.browse()
-        for period in due.sorted("date_start"):
+        declined = self.period_ids.filtered("retry_date").sorted("date_start")
+        for number, period in enumerate(declined):
             invoice = period._get_open_invoice()
+            if period.retry_date > today:
+                continue
+            postponed = declined[:number].filtered(lambda earlier: earlier.retry_date and earlier.retry_date > today)
             if not self.payment_token_id or not invoice:
                 period.retry_date = False
             elif invoice._is_being_paid() or invoice._is_in_checkout():
                 period.retry_date = today + timedelta(days=1)
-            elif declined:
-                period._wait_for(declined)
-            elif not self.payment_exception:
+            elif postponed:
+                period._wait_for(postponed[:1])
+            else:
                 period._charge()
-                declined = period.filtered(lambda period: period.charge_state == "declined")
+                return
 
     def _get_retry_domain(self):
         """Return the domain of the subscriptions of which a declined payment is to be tried again today.
@@ -154,13 +160,7 @@ class SaleOrder(models.Model):
         :rtype: Domain
         """
         # The field is one of periods, which have a company as orders have.
-        retries = self._get_due_domain("retry_date")
-        return (
-            Domain("subscription_state", "=", "progress")
-            & Domain("payment_exception", "=", False)
-            & (Domain("end_date", "=", False) | ~self._get_due_domain("end_date"))
-            & Domain("period_ids", "any", retries)
-        )
+        return self._get_running_domain() & Domain("period_ids", "any", self._get_due_domain("retry_date"))
 
     @api.model
     def _get_payment_method_domains(self):

@@ -103,10 +103,13 @@ class SaleSubscriptionPeriod(models.Model):
     def _charge(self):
         """Collect the price of a period with the payment method of its subscription.
 
-        Commits: first that a charge begins, then what the provider answered.
+        Commits: first that a charge begins, then what the provider answered. To be called at the beginning of a
+        transaction: what others did before counts, such as closing.
         """
         self.ensure_one()
         invoice = self._get_open_invoice()
+        if not invoice or not self.order_id.filtered_domain(self.order_id._get_running_domain()):
+            return
         token = self.order_id.payment_token_id.with_context(lang=self.order_id._get_lang())
         refusal = token._get_charge_refusal(self.order_id)
         if refusal:

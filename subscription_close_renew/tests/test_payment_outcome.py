@@ -125,6 +125,87 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             self.bill("2027-02-05")
         self.assertEqual(len(self.calls), 1)
 
+    def twice_declined(self):
+        """Return a subscription of which two periods are to be tried again on 1 March."""
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+            self.bill("2027-02-28")
+        self.calls.clear()
+        order.sudo().period_ids.retry_date = "2027-03-01"
+        return order
+
+    def during_the_first_attempt(self, order, act):
+        """Retry, and let somebody do something while the provider is asked; return which periods it was asked for."""
+
+        def answer(transaction):
+            if len(self.calls) == 1:
+                act(order.sudo().with_env(transaction.env))
+                transaction.env.cr.commit()
+            return "done"
+
+        with self.provider(answer):
+            self.bill("2027-03-01")
+        return self.calls
+
+    def test_all_declined_periods_are_tried_the_oldest_first(self):
+        order = self.twice_declined()
+        with self.provider("done"):
+            self.bill("2027-03-01")
+        invoices = {charge.reference: charge.invoice_ids for charge in self.charges(order)}
+        starts = [invoices[call].invoice_line_ids.subscription_period_start for call in self.calls]
+        self.assertEqual([str(date_start) for date_start in starts], ["2027-01-31", "2027-02-28"])
+        self.assertEqual(set(order.period_ids.mapped("status")), {"paid"})
+
+    def test_later_period_waits_for_the_one_that_is_declined_again(self):
+        order = self.twice_declined()
+        with self.provider("declined"):
+            self.bill("2027-03-01")
+        self.assertEqual(len(self.calls), 1)
+        self.assertEqual(len(set(order.period_ids.mapped("retry_date"))), 1)
+
+    def test_close_during_an_attempt_stops_the_next(self):
+        order = self.twice_declined()
+        calls = self.during_the_first_attempt(order, lambda order: order.subscription_close(self.reason.id))
+        self.assertEqual((len(calls), order.subscription_state), (1, "churned"))
+
+    def test_pause_during_an_attempt_stops_the_next(self):
+        order = self.twice_declined()
+        calls = self.during_the_first_attempt(order, lambda order: order.subscription_pause())
+        self.assertEqual((len(calls), order.subscription_state), (1, "paused"))
+
+    def test_end_date_that_comes_during_an_attempt_stops_the_next(self):
+        order = self.twice_declined()
+        calls = self.during_the_first_attempt(order, lambda order: order.write({"end_date": "2027-03-01"}))
+        self.assertEqual(len(calls), 1)
+
+    def test_card_removed_during_an_attempt_is_not_charged(self):
+        order = self.twice_declined()
+        calls = self.during_the_first_attempt(order, lambda order: order.payment_token_id.write({"active": False}))
+        self.assertEqual(len(calls), 1)
+        self.assertRegex(order.period_ids[:1].charge_error, "was removed")
+
+    def test_card_taken_from_the_order_during_an_attempt_is_not_charged(self):
+        order = self.twice_declined()
+        calls = self.during_the_first_attempt(order, lambda order: order.write({"payment_token_id": False}))
+        self.assertEqual(len(calls), 1)
+
+    def test_invoice_credited_during_an_attempt_is_not_charged(self):
+        order = self.twice_declined()
+
+        def credit(order):
+            order.period_ids[:1].invoice_ids._reverse_moves([{}], cancel=True)
+
+        self.assertEqual(len(self.during_the_first_attempt(order, credit)), 1)
+
+    def test_closed_subscription_is_not_charged_whoever_asks(self):
+        order = self.twice_declined()
+        period = order.sudo().period_ids[-1:]
+        order.subscription_close(self.reason.id)
+        with self.provider("done"):
+            period._charge()
+        self.assertEqual(self.calls, [])
+
     def test_no_attempt_after_a_payment_by_hand(self):
         order = self.subscription(card=self.card())
         with self.provider("declined", "done"):
