@@ -293,13 +293,18 @@ class SaleOrder(models.Model):
 
         :param date payment_date: when it was made
         :param str reference: what the provider calls it
+        :raises UserError: if there is nothing that it can have paid
         """
         self.ensure_one()
         # Whoever may resolve the exception records the payment: neither transactions nor invoices need be theirs.
         order = self.sudo()
-        periods = order.period_ids.filtered(lambda period: period.charge_state == "unknown")
         transactions = order._get_charges_to_resolve()
         order._check_payment_date(payment_date, transactions)
+        for transaction in transactions:
+            transaction._record_as_paid(payment_date, reference)
+        order._write_subscription({"payment_exception": False})
+        if not transactions:
+            order._get_period_to_record()._register_payment(payment_date, reference)
         order.message_post(
             body=self.env._(
                 "Payment Failure resolved: paid on %(date)s, reference %(reference)s.",
@@ -307,11 +312,28 @@ class SaleOrder(models.Model):
                 reference=reference or self.env._("none"),
             )
         )
-        for transaction in transactions:
-            transaction._record_as_paid(payment_date, reference)
-        order._write_subscription({"payment_exception": False})
-        if not transactions:
-            (periods or order._get_reserved_period())._register_payment(payment_date, reference)
+
+    def _get_period_to_record(self):
+        """Return the period that was paid, if no transaction tells: the oldest that is open, else the one that is due.
+
+        What is due and not invoiced gets its draft invoice.
+
+        :rtype: sale.subscription.period
+        :raises UserError: if nothing is open or due
+        """
+        self.ensure_one()
+        periods = self.period_ids.sorted("date_start").filtered(lambda period: period._is_open())[:1]
+        if not periods and self.filtered_domain(self._get_billing_domain()):
+            periods = self._reserve_period().filtered(lambda period: period._is_open())
+        if not periods:
+            raise UserError(
+                self.env._(
+                    "%(order)s has no open invoice and nothing is due, so there is no payment to record. To lift the "
+                    "exception, choose that the payment was not made.",
+                    order=self.display_name,
+                )
+            )
+        return periods
 
     def _check_payment_date(self, payment_date, transactions):
         """Refuse a day on which a payment that was asked for cannot have been made.

@@ -89,6 +89,15 @@ class SaleSubscriptionPeriod(models.Model):
             return False
         return self.state == "draft" or (self.state == "invoiced" and bool(self._get_open_invoice()))
 
+    def _is_open(self):
+        """Return whether something of a period is left to pay, which no payment is under way for.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        invoice = self._get_open_invoice()
+        return bool(invoice) and invoice.amount_total > 0 and not invoice._is_being_paid()
+
     def _get_open_invoice(self):
         """Return the invoice of a period that is still to be paid, be it a draft or posted.
 
@@ -364,7 +373,7 @@ class SaleSubscriptionPeriod(models.Model):
         reserved.button_cancel()
 
     def _register_payment(self, payment_date, reference=None):
-        """Post and settle the invoices of periods by a payment that no transaction tells of.
+        """Post and settle the invoices of periods by a payment that no transaction tells of: all that is open of them.
 
         :param date payment_date: when it was paid
         :param str reference: what the provider or the bank calls the payment
@@ -376,7 +385,13 @@ class SaleSubscriptionPeriod(models.Model):
                 active_model="account.move", active_ids=invoice.ids
             )
             wizards.create(
-                {"payment_date": payment_date, "communication": reference or invoice.name}
+                {
+                    "payment_date": payment_date,
+                    "communication": reference or invoice.name,
+                    "currency_id": invoice.currency_id.id,
+                    "amount": invoice.amount_residual,
+                    "payment_difference_handling": "open",
+                }
             )._create_payments()
         self.charge_state = False
 

@@ -377,6 +377,107 @@ class TestPaymentExceptionPaid(PaymentExceptionCommon):
 
 
 @tagged("post_install", "-at_install")
+class TestPaymentExceptionTicked(PaymentExceptionCommon):
+    """F5: Resolve Payment Failure, when somebody ticked Contract in exception and no charge is unknown."""
+
+    def ticked_subscription(self, *answers, **values):
+        """Return a subscription that was billed, with these answers if by card, and then ticked by hand."""
+        order = self.subscription(card=answers and self.card(), **values)
+        if answers:
+            with self.provider(*answers):
+                self.bill()
+        order.payment_exception = True
+        self.flush_chatter()
+        return order
+
+    def resolve_as_paid(self, order):
+        self.resolve(order, "paid", payment_date="2027-01-30", reference="BANK-17")
+
+    def assertRecorded(self, order, amount=100):
+        """Check that one payment is in the books, and that the next night charges nothing."""
+        payment = self.payments(order)
+        self.assertEqual((len(payment), payment.amount, payment.memo), (1, amount, "BANK-17"))
+        self.assertEqual((order.period_ids.status, order.payment_failure), ("paid", False))
+        calls = len(self.calls)
+        with self.provider("done"):
+            self.bill("2027-02-02")
+        self.assertEqual(len(self.calls), calls)
+
+    def test_payment_of_a_period_that_is_due_is_recorded(self):
+        order = self.ticked_subscription()
+        order.payment_token_id = self.card()
+        self.resolve_as_paid(order)
+        self.assertRecorded(order)
+        self.assertDates(order, next_invoice_date="2027-02-28")
+
+    def test_payment_of_a_declined_period_is_recorded(self):
+        order = self.ticked_subscription("declined")
+        self.resolve_as_paid(order)
+        self.assertRecorded(order)
+
+    def test_oldest_open_invoice_is_paid(self):
+        order = self.subscription()
+        self.bill("2027-03-01")
+        order.payment_exception = True
+        self.resolve_as_paid(order)
+        self.assertEqual(order.period_ids.sorted("date_start").mapped("status"), ["paid", "invoiced"])
+
+    def test_what_is_open_of_the_invoice_is_recorded(self):
+        order = self.ticked_subscription("declined")
+        invoice = order.sudo().period_ids.invoice_ids
+        note = invoice._reverse_moves([{}])
+        note.invoice_line_ids.price_unit = 30
+        note.action_post()
+        receivable = (invoice + note).line_ids.filtered(lambda line: line.account_type == "asset_receivable")
+        receivable.reconcile()
+        self.resolve_as_paid(order)
+        self.assertRecorded(order, amount=70)
+
+    def test_whole_invoice_is_recorded_though_its_terms_are_in_instalments(self):
+        terms = self.env["account.payment.term"].create(
+            {
+                "name": "Half now, half later",
+                "line_ids": [
+                    Command.create({"value": "percent", "value_amount": 50, "nb_days": days}) for days in (0, 60)
+                ],
+            }
+        )
+        order = self.ticked_subscription(payment_term_id=terms.id)
+        self.resolve_as_paid(order)
+        self.assertRecorded(order)
+
+    def test_nothing_to_record_is_refused(self):
+        order = self.ticked_subscription("done")
+        with self.assertRefused("no payment to record"):
+            self.resolve_as_paid(order)
+
+    def test_payment_that_is_pending_is_not_recorded_twice(self):
+        order = self.ticked_subscription("pending")
+        with self.assertRefused("no payment to record"):
+            self.resolve_as_paid(order)
+
+    def test_refused_subscription_stays_in_exception(self):
+        order = self.ticked_subscription("done")
+        with self.assertRefused("no payment to record"), self.env.cr.savepoint():
+            self.resolve_as_paid(order)
+        self.env.invalidate_all()
+        self.assertTrue(order.payment_exception)
+
+    def test_closed_subscription_has_its_open_invoice_paid(self):
+        order = self.subscription()
+        self.bill()
+        order.payment_exception = True
+        order.subscription_close(self.reason.id)
+        self.resolve_as_paid(order)
+        self.assertEqual((order.subscription_state, order.period_ids.status), ("churned", "paid"))
+
+    def test_not_paid_lifts_the_exception(self):
+        order = self.ticked_subscription("done")
+        self.resolve(order, "unpaid")
+        self.assertFalse(order.payment_exception)
+
+
+@tagged("post_install", "-at_install")
 class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
     """F5: Resolve Payment Failure, when the payment was not made."""
 
