@@ -256,6 +256,7 @@ class PaymentTransaction(models.Model):
         self._keep_subscription_token()
         for transaction in self:
             transaction._settle_subscription_charge()
+            transaction._report_overpayment()
         return res
 
     def _create_payment(self, **extra_create_values):
@@ -288,7 +289,6 @@ class PaymentTransaction(models.Model):
         self._release_exception(orders)
         if self.state == "done":
             periods._note_charged()
-            self._report_double_payment()
         elif self.state in ("pending", "authorized"):
             if self._is_under_way():
                 periods._note_pending()
@@ -317,20 +317,62 @@ class PaymentTransaction(models.Model):
         charges = periods.invoice_ids.transaction_ids.filtered(lambda tx: tx.operation in TOKEN_OPERATIONS)
         return not any(charge.id > self.id for charge in charges)
 
-    def _report_double_payment(self):
-        """Tell whoever is responsible that an invoice was paid twice: by a late success, or by hand meanwhile."""
-        for invoice in self.invoice_ids:
-            done = invoice.transaction_ids.filtered(lambda tx: tx.state == "done" and tx.operation != "refund")
-            if invoice.currency_id.compare_amounts(sum(done.mapped("amount")), invoice.amount_total) > 0:
-                for order in invoice._get_subscriptions():
-                    order._ask_for_attention(
-                        self.env._("Paid twice"),
-                        self.env._(
-                            "%(invoice)s was paid more than once: %(transactions)s. Refund what is too much.",
-                            invoice=invoice.display_name,
-                            transactions=", ".join(done.mapped("reference")),
-                        ),
-                    )
+    def _report_overpayment(self):
+        """Tell whoever is responsible that invoices of subscriptions needed less than this payment brought."""
+        self.ensure_one()
+        if self.state != "done" or not self.payment_id or self.operation in ("refund", "validation"):
+            return
+        # Whoever may process a payment lets people be told what is left of it.
+        transaction = self.sudo()
+        orders = transaction.invoice_ids._get_subscriptions()
+        amount = orders and transaction._get_overpaid_amount()
+        if not amount:
+            return
+        others = transaction.invoice_ids._get_reconciled_amls().move_id - transaction.payment_id.move_id
+        for order in orders:
+            body = self.env._(
+                "%(amount)s of the payment %(reference)s is not needed for %(invoices)s. Also settled by: %(others)s. "
+                "Check what was paid twice, then refund the overpayment.",
+                amount=self.currency_id.format(amount),
+                reference=self.reference,
+                invoices=", ".join(move.name or move.invoice_origin for move in transaction.invoice_ids),
+                others=", ".join(others.mapped("display_name")) or self.env._("none"),
+            )
+            order.message_post(body=body)
+            order._ask_for_attention(self.env._("Paid twice"), body)
+
+    def _get_overpaid_amount(self):
+        """Return what of a payment nothing has used: neither its invoices, nor what else of its orders is to invoice.
+
+        :return: in the currency of the transaction; 0 if all was needed
+        :rtype: float
+        """
+        self.ensure_one()
+        left = self._get_unused_amount()
+        for order in self.sale_order_ids:
+            invoiced = order.invoice_ids.filtered(lambda move: move.state == "posted")
+            credited = invoiced.filtered(lambda move: move.move_type == "out_refund")
+            billed = sum((invoiced - credited).mapped("amount_total")) - sum(credited.mapped("amount_total"))
+            left -= max(order.amount_total - billed, 0)
+        return max(self.currency_id.round(left), 0)
+
+    def _get_unused_amount(self):
+        """Return what of a payment is not reconciled.
+
+        :return: in the currency of the transaction
+        :rtype: float
+        """
+        self.ensure_one()
+        payment = self.payment_id
+        lines = payment.move_id.line_ids.filtered(lambda line: line.account_id == payment.destination_account_id)
+        if lines:
+            return -sum(lines.mapped("amount_residual_currency"))
+        # Without an outstanding account there is no entry before the bank statement: the payments wait for it together.
+        waiting = self.invoice_ids.matched_payment_ids.filtered(
+            lambda other: not other.move_id and other.state in other._valid_payment_states()
+        )
+        invoices = (waiting.invoice_ids | self.invoice_ids).filtered(lambda move: move.state == "posted")
+        return min(self.amount, sum(waiting.mapped("amount")) - sum(invoices.mapped("amount_residual")))
 
     def _record_as_paid(self, payment_date, reference=None):
         """Take a transaction of an unknown outcome as paid, as the user found out.

@@ -27,6 +27,7 @@ from . import (
     test_payment_doubt,
     test_payment_exception,
     test_payment_outcome,
+    test_payment_twice,
     test_payment_wire,
     test_peers_mistakes,
     test_period,
