@@ -5,9 +5,39 @@ from odoo.exceptions import UserError
 
 from .sale_subscription_guard_mixin import as_method
 
+# What makes an invoice what it is that a payment was asked for. Its lines have fields of their own.
+PAID_FIELDS = frozenset(
+    (
+        "company_id",
+        "currency_id",
+        "fiscal_position_id",
+        "invoice_cash_rounding_id",
+        "invoice_line_ids",
+        "journal_id",
+        "line_ids",
+        "move_type",
+        "partner_id",
+        "transaction_ids",
+    )
+)
+
 
 class AccountMove(models.Model):
     _inherit = "account.move"
+
+    def write(self, vals):
+        # Odoo's buttons Reset to Draft and Cancel write the state.
+        if PAID_FIELDS & vals.keys() or vals.get("state") in ("draft", "cancel"):
+            self._check_no_payment_under_way()
+        return super().write(vals)
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_payment_under_way(self):
+        self._check_no_payment_under_way()
+
+    def _reverse_moves(self, default_values_list=None, cancel=False):
+        self._check_no_payment_under_way()
+        return super()._reverse_moves(default_values_list, cancel)
 
     def _post(self, soft=True):
         posted = super()._post(soft)
@@ -92,6 +122,7 @@ class AccountMove(models.Model):
             # Whoever may post the invoice may bill the period: an accountant need not be a salesperson.
             invoices._get_subscriptions().sudo()._claim_periods(invoices.sudo())
         for note in moves.filtered(lambda move: move.move_type == "out_refund" and move.reversed_entry_id):
+            note.reversed_entry_id._check_no_payment_under_way()
             # Whoever may post the credit note may free the period.
             note.sudo().reversed_entry_id._release_credited_periods()
 
@@ -130,6 +161,29 @@ class AccountMove(models.Model):
         """
         if message := self._get_charge_in_flight_message():
             raise UserError(message)
+
+    def _check_no_payment_under_way(self):
+        """Refuse to change, cancel, credit or delete what a payment is under way for: it could be collected again.
+
+        :raises UserError: naming the invoice and the payment
+        """
+        for invoice in self.filtered("line_ids.subscription_id"):
+            # sudo: whoever may change the invoice, as Odoo checks, is told which payment holds it.
+            payments = invoice.sudo().transaction_ids.filtered(
+                lambda transaction: transaction.operation != "refund" and transaction._is_under_way()
+            )
+            if payments:
+                raise UserError(
+                    self.env._(
+                        "A payment of %(invoice)s is being processed (%(reference)s, %(amount)s). Until its outcome is "
+                        "known, the invoice cannot be changed, cancelled, credited or deleted. Wait, or look the payment "
+                        "up at the provider and choose Resolve Payment Failure on %(orders)s.",
+                        invoice=invoice.display_name,
+                        reference=payments[0].reference,
+                        amount=payments[0].currency_id.format(payments[0].amount),
+                        orders=", ".join(invoice._get_subscriptions().sudo().mapped("name")),
+                    )
+                )
 
     def _is_being_paid(self, besides=None):
         """Tell whether a payment of this invoice has begun whose money is not in the books yet.

@@ -23,6 +23,8 @@ DAYS_PENDING = 7
 CHARGE_LOCK = 192027
 # The values of a payment whose outcome somebody has found out.
 RECORDED_PAYMENT = Guard("subscription_payment_values")
+# What a payment under way was asked for, of which only its own code may say otherwise.
+ASKED_FIELDS = frozenset(("amount", "currency_id", "invoice_ids", "operation", "provider_id", "token_id"))
 
 
 class ProviderUnreachable(StopRun):
@@ -53,6 +55,23 @@ class PaymentTransaction(models.Model):
         paying = transactions.filtered(lambda transaction: transaction.operation not in ("refund", "validation"))
         paying.invoice_ids._check_no_charge_in_flight()
         return transactions
+
+    def write(self, vals):
+        # Odoo lets bookkeepers write transactions; those of providers write them as superuser.
+        if ASKED_FIELDS & vals.keys() and not self.env.su:
+            self._check_not_under_way()
+        return super().write(vals)
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_under_way(self):
+        self._check_not_under_way()
+
+    def _check_not_under_way(self):
+        """Refuse to change or delete payments of subscriptions that are under way.
+
+        :raises UserError: naming the invoice and the payment
+        """
+        self.filtered(lambda transaction: transaction._is_under_way()).invoice_ids._check_no_payment_under_way()
 
     def _charge_with_token(self):
         """Charge for subscriptions so that no crash, time-out or second worker can charge twice.

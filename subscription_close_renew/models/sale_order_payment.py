@@ -424,6 +424,12 @@ class SaleOrder(models.Model):
             self.sudo().period_ids.filtered("retry_date").retry_date = False
         return res
 
+    def _check_cancel_subscription(self):
+        res = super()._check_cancel_subscription()
+        # sudo: whoever may cancel the order, as Odoo checks, is told which payment holds it.
+        self.sudo().period_ids.invoice_ids._check_no_payment_under_way()
+        return res
+
     def _close(self):
         """Leave no invoice in preparation behind, but for a charge that is under way: its outcome decides."""
         res = super()._close()

@@ -26,6 +26,7 @@ from . import (
     test_payment,
     test_payment_doubt,
     test_payment_exception,
+    test_payment_in_flight,
     test_payment_outcome,
     test_payment_twice,
     test_payment_wire,

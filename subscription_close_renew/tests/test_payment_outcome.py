@@ -551,9 +551,17 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         with self.provider("pending"):
             self.bill()
         invoice = self.invoices(order)
-        wizards = invoice.env["account.move.reversal"].with_context(active_model="account.move", active_ids=invoice.ids)
-        wizard = wizards.create({"journal_id": invoice.journal_id.id})
-        invoice.browse(wizard.refund_moves()["res_id"]).action_post()
+        # The button Credit Note is refused meanwhile, and nobody can refuse one that knows nothing of the invoice.
+        note = invoice.create(
+            {
+                "move_type": "out_refund",
+                "partner_id": self.customer.id,
+                "invoice_line_ids": [Command.create({"name": "Goodwill", "price_unit": 100, "tax_ids": False})],
+            }
+        )
+        note.action_post()
+        receivable = (invoice + note).line_ids.filtered(lambda line: line.account_type == "asset_receivable")
+        receivable.reconcile()
         self.notify(self.charges(order), "declined")
         self.assertEqual((order.payment_failure, self.mails(order)), (False, []))
 
