@@ -2,6 +2,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
+from odoo.tools import float_round
 
 from .sale_subscription_guard_mixin import as_method
 
@@ -214,6 +215,20 @@ class AccountMove(models.Model):
         """
         self.ensure_one()
         return any(transaction.state == "done" or transaction._is_under_way() for transaction in self.transaction_ids)
+
+    def _limit_down_payments(self):
+        """Take down payments off these drafts up to their totals: the rest is left for the next invoices."""
+        for invoice in self:
+            taken = invoice.invoice_line_ids.filtered(lambda line: line.is_downpayment and line.quantity < 0)
+            total, excess = -sum(taken.mapped("price_total")), -invoice.amount_total
+            if not taken or invoice.currency_id.compare_amounts(excess, 0) <= 0 or excess >= total:
+                continue
+            part = 1 - excess / total
+            for line in taken:
+                # A quantity has few decimals, and some of it has to be left: the price makes up for that.
+                quantity = -max(float_round(-line.quantity * part, precision_digits=2, rounding_method="DOWN"), 0.01)
+                price_unit = line.price_unit * line.quantity * part / quantity
+                line.write({"quantity": quantity, "price_unit": price_unit, "extra_tax_data": False})
 
     def _plan_subscription_mail(self):
         """Have the invoices sent by Odoo's own sender, once they are committed, if their plan says so."""

@@ -142,6 +142,7 @@ class SaleOrder(models.Model):
                 for order, invoice in zip(self, invoices, strict=True)
             ]
         )
+        invoices._limit_down_payments()
         for order, invoice in zip(self, invoices, strict=True):
             order._check_period_amount(invoice, *stretches[order.id])
         invoices._message_log_batch(

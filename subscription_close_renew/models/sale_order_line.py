@@ -260,12 +260,26 @@ class SaleOrderLine(models.Model):
             return {}
         if not self.is_downpayment:
             return {"quantity": self._get_quantity_to_bill()}
-        # It is taken off, as Odoo's own invoicing does.
+        # It is taken off, as Odoo's own invoicing does; or what an earlier invoice was too small for.
+        if self.qty_to_invoice > -1:
+            return self._get_rest_of_down_payment()
         taxes = self.env["account.tax"]
         return {
             "quantity": -1.0,
             "extra_tax_data": taxes._reverse_quantity_base_line_extra_tax_data(self.extra_tax_data),
         }
+
+    def _get_rest_of_down_payment(self):
+        """Return what takes the rest of a down payment off an invoice, after a part was taken off earlier ones.
+
+        :return: values of the invoice line
+        :rtype: dict
+        """
+        self.ensure_one()
+        valid = self.invoice_lines.filtered(lambda line: line.parent_state != "cancel")
+        rest = sum(-line.move_id.direction_sign * line.quantity * line.price_unit for line in valid)
+        quantity = self.qty_to_invoice
+        return {"quantity": quantity, "price_unit": -rest / quantity, "extra_tax_data": False}
 
     def _without(self, dropped):
         """Return these lines without some of them, and without the sections and notes in which nothing is left then.

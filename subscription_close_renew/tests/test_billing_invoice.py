@@ -588,6 +588,18 @@ class TestBillingAmount(SubscriptionCommon):
         note.action_post()
         self.assertEqual(self.billed_periods(order), [])
 
+    def test_down_payment_larger_than_an_invoice_is_taken_off_the_next_ones(self):
+        order = self.subscription(lines=[self.line(), self.line(price_unit=50)])
+        wizards = self.env["sale.advance.payment.inv"].with_user(self.administrator)
+        wizard = wizards.with_context(active_model="sale.order", active_ids=order.ids).create(
+            {"advance_payment_method": "fixed", "fixed_amount": 150}
+        )
+        self.env["account.move"].browse(wizard.create_invoices()["res_id"]).action_post()
+        order.order_line.filtered(lambda line: line.price_unit == 50).product_uom_qty = 0
+        for until in ("2027-01-31", "2027-02-28", "2027-03-31"):
+            self.bill(until)
+        self.assertEqual(self.totals(order), [150, 0, 50, 100])
+
     def test_invoice_that_would_say_another_price_is_not_made(self):
         order = self.subscription()
         lines = type(order.order_line)
