@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
+from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from odoo.tools import SQL
 
 from ..tools.attempt import Verdict, charging, get_attempt
@@ -54,6 +55,7 @@ class PaymentTransaction(models.Model):
         transactions = super().create(vals_list)
         paying = transactions.filtered(lambda transaction: transaction.operation not in ("refund", "validation"))
         paying.invoice_ids._check_no_charge_in_flight()
+        paying.sale_order_ids._check_payable()
         return transactions
 
     def write(self, vals):
@@ -277,6 +279,35 @@ class PaymentTransaction(models.Model):
             transaction._settle_subscription_charge()
             transaction._report_overpayment()
         return res
+
+    def _check_amount_and_confirm_order(self):
+        """Keep the money of a subscription that cannot be confirmed in the books, and tell somebody."""
+        confirmed = self.env["sale.order"]
+        for transaction in self:
+            confirm = super(PaymentTransaction, transaction)._check_amount_and_confirm_order
+            orders = transaction.sale_order_ids
+            if not any(order.plan_id or order._has_subscription_product() for order in orders):
+                confirmed |= confirm()
+                continue
+            try:
+                with self.env.cr.savepoint():
+                    confirmed |= confirm()
+            except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
+                raise
+            except Exception as error:
+                _logger.warning("Orders paid by %s cannot be confirmed", transaction.reference, exc_info=error)
+                for order in orders:
+                    order._ask_for_attention(
+                        self.env._("Paid, but not confirmed"),
+                        self.env._(
+                            "%(order)s was paid (%(reference)s), but it cannot be confirmed: %(error)s Correct the order and "
+                            "confirm it, or refund the payment.",
+                            order=order.display_name,
+                            reference=transaction.reference,
+                            error=error,
+                        ),
+                    )
+        return confirmed
 
     def _create_payment(self, **extra_create_values):
         # Somebody found out when the payment was made, and told in a pop-up.

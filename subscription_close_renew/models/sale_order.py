@@ -51,6 +51,11 @@ class SaleOrder(models.Model):
         tracking=True,
         help="How often this order is invoiced. With a recurring plan, it is a subscription.",
     )
+    plan_by_default = fields.Boolean(
+        string="Plan Added Automatically",
+        readonly=True,
+        help="The plan came with a subscription product, and goes with the last one.",
+    )
     is_subscription = fields.Boolean(compute="_compute_is_subscription", search="_search_is_subscription")
     subscription_state = fields.Selection(
         selection=SUBSCRIPTION_STATES,
@@ -143,16 +148,24 @@ class SaleOrder(models.Model):
     @api.onchange("order_line")
     def _onchange_order_line_default_plan(self):
         """Propose the default plan as soon as a subscription product is on an order without one."""
-        if not self.plan_id and any(self.order_line.product_id.mapped("recurring_invoice")):
+        if not self.plan_id and self._has_subscription_product():
             self.plan_id = self.company_id._get_default_subscription_plan()
+            self.plan_by_default = bool(self.plan_id)
+        elif self.plan_by_default and not self._has_subscription_product():
+            self.plan_id = False
 
     @api.onchange("plan_id")
     def _onchange_plan_id_discounts(self):
+        if self.plan_id != self.company_id._get_default_subscription_plan():
+            self.plan_by_default = False
         self._update_recurring_discounts()
 
     @api.model_create_multi
     def create(self, vals_list):
         orders = super().create(vals_list)
+        for order, vals in zip(orders, vals_list, strict=True):
+            if order.plan_by_default:
+                order._compute_with_late_plan(vals)
         # An import may bring orders that are confirmed already.
         orders.filtered(lambda order: order.plan_id and order.state == "sale")._start_subscription()
         return orders
@@ -162,7 +175,7 @@ class SaleOrder(models.Model):
         if "plan_id" not in vals:
             return super(SaleOrder, order).write(vals)
         self._check_plan_change(vals["plan_id"])
-        res = super(SaleOrder, order).write(vals)
+        res = super(SaleOrder, order).write({"plan_by_default": False, **vals})
         self.filtered(lambda order: order.state != "sale")._update_recurring_discounts()
         return res
 
@@ -170,6 +183,10 @@ class SaleOrder(models.Model):
         res = super()._action_confirm()
         self.filtered("plan_id")._start_subscription()
         return res
+
+    def action_confirm(self):
+        self.filtered("plan_by_default")._drop_needless_plan()
+        return super().action_confirm()
 
     def _confirmation_error_message(self):
         return super()._confirmation_error_message() or self._get_plan_error_message()
@@ -204,7 +221,42 @@ class SaleOrder(models.Model):
         for order in self:
             if order.state == "sale":
                 raise UserError(order._get_plan_error_message())
-            order.plan_id = order.company_id._get_default_subscription_plan()
+            plan = order.company_id._get_default_subscription_plan()
+            order.write({"plan_id": plan.id, "plan_by_default": bool(plan)})
+
+    def _compute_with_late_plan(self, vals):
+        """Compute what Odoo computes before the lines of a new order, with which the plan came.
+
+        :param dict vals: with which the order was made
+        """
+        names = {"subscription_state", "term_periods", "term_end_action"} - vals.keys()
+        for name in names:
+            self.env.add_to_compute(self._fields[name], self)
+
+    def _has_subscription_product(self, lines=None):
+        """Return whether an order is about a product that is sold by subscription.
+
+        :param lines: the `sale.order.line` that count; without them, all
+        :rtype: bool
+        """
+        lines = self.order_line if lines is None else lines
+        return any(lines.product_id.mapped("recurring_invoice"))
+
+    def _is_plan_needless(self):
+        """Return whether the plan came automatically, for a product that is not ordered any more.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return (
+            self.plan_by_default
+            and self.state in ("draft", "sent")
+            and not self._has_subscription_product(self.order_line.filtered("product_uom_qty"))
+        )
+
+    def _drop_needless_plan(self):
+        """Let quotations without a subscription product be ordinary ones, if nobody chose their plan."""
+        self.filtered(lambda order: order._is_plan_needless()).write({"plan_id": False})
 
     def _update_recurring_discounts(self):
         """Let the discounts of subscription products follow the plan, and leave those of other lines alone."""
@@ -223,7 +275,7 @@ class SaleOrder(models.Model):
                 product=recurring_products[0].display_name,
                 order=self.display_name,
             )
-        if self.plan_id and not any(lines.mapped("is_recurring")):
+        if self.plan_id and not any(lines.mapped("is_recurring")) and not self._is_plan_needless():
             return self.env._(
                 "%(order)s has the recurring plan %(plan)s, but no subscription product. Add a product whose "
                 "Subscriptions box is ticked, or empty the Recurring Plan.",
@@ -231,6 +283,39 @@ class SaleOrder(models.Model):
                 plan=self.plan_id.name,
             )
         return False
+
+    def _check_payable(self):
+        """Refuse to take money for orders that could not be confirmed afterwards.
+
+        :raises UserError: saying why
+        """
+        for order in self.filtered(lambda order: order.state in ("draft", "sent")):
+            if message := order._get_plan_error_message():
+                raise UserError(message)
+
+    def _register_hook(self):
+        """Have Odoo's shop ask before payment, too, where it is installed: its check is none that it shares with `sale`."""
+        res = super()._register_hook()
+        orders = self.env.registry[self._name]
+        if hasattr(orders, "_is_cart_ready"):
+            is_ready, check_ready = orders._is_cart_ready, orders._check_cart_is_ready_to_be_paid
+
+            def _is_cart_ready(self):
+                return is_ready(self) and not any(order._get_plan_error_message() for order in self)
+
+            def _check_cart_is_ready_to_be_paid(self):
+                self._check_payable()
+                return check_ready(self)
+
+            orders._is_cart_ready = _is_cart_ready
+            orders._check_cart_is_ready_to_be_paid = _check_cart_is_ready_to_be_paid
+        return res
+
+    def _unregister_hook(self):
+        orders = self.env.registry[self._name]
+        for name in {"_is_cart_ready", "_check_cart_is_ready_to_be_paid"} & vars(orders).keys():
+            delattr(orders, name)
+        return super()._unregister_hook()
 
     def _start_subscription(self):
         """Begin the subscriptions of orders that were just confirmed."""

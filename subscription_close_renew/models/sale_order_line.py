@@ -111,10 +111,26 @@ class SaleOrderLine(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         lines = super().create(vals_list)
-        lines.filtered(
-            lambda line: not line.order_id.plan_id and line.product_id.recurring_invoice
-        ).order_id._add_plan()
+        lines._add_plan()
         return lines
+
+    def write(self, vals):
+        res = super().write(vals)
+        if "product_id" in vals:
+            self.filtered(lambda line: line.state in ("draft", "sent"))._add_plan()
+            self.order_id.filtered("plan_by_default")._drop_needless_plan()
+        return res
+
+    def unlink(self):
+        orders = self.order_id.filtered("plan_by_default")
+        res = super().unlink()
+        if orders:
+            orders.exists()._drop_needless_plan()
+        return res
+
+    def _add_plan(self):
+        """Give the default plan to the orders without one on which these lines put a subscription product."""
+        self.filtered(lambda line: not line.order_id.plan_id and line.product_id.recurring_invoice).order_id._add_plan()
 
     def _get_pricelist_kwargs(self):
         kwargs = super()._get_pricelist_kwargs()

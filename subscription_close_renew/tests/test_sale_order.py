@@ -1,7 +1,9 @@
 from odoo.exceptions import UserError
 from odoo.tests import Form, tagged
+from odoo.tools import html2plaintext, mute_logger
 
 from .common import SubscriptionCommon
+from .payment_common import SubscriptionPaymentCommon
 
 
 @tagged("post_install", "-at_install")
@@ -392,3 +394,95 @@ class TestSubscriptionProducts(SubscriptionCommon):
         order.action_draft()
         order.action_confirm()
         self.assertDates(order, next_invoice_date="2027-01-31")
+
+
+@tagged("post_install", "-at_install")
+class TestDefaultPlan(SubscriptionPaymentCommon):
+    """P13: a plan that came by itself keeps nobody from confirming, and nobody pays for what cannot be confirmed."""
+
+    def setUp(self):
+        super().setUp()
+        self.company.subscription_default_plan_id = self.monthly
+
+    def cart(self, *lines):
+        return self.quotation(plan=False, lines=list(lines))
+
+    def test_plan_goes_with_the_last_subscription_product(self):
+        order = self.cart(self.line(self.one_time_product))
+        order.order_line = [self.line(), self.line()]
+        order.order_line[2].unlink()
+        self.assertEqual(order.plan_id, self.monthly)
+        order.order_line[1].unlink()
+        self.assertFalse(order.plan_id)
+        order.action_confirm()
+        self.assertEqual((order.state, order.subscription_state), ("sale", False))
+
+    def test_plan_goes_when_another_product_takes_the_place(self):
+        order = self.cart(self.line())
+        order.order_line.product_id = self.one_time_product
+        self.assertFalse(order.plan_id)
+        order.order_line.product_id = self.recurring_product
+        self.assertEqual(order.plan_id, self.monthly)
+
+    def test_plan_of_what_was_only_offered_keeps_nobody_from_confirming(self):
+        order = self.cart(self.line(self.one_time_product), self.line(quantity=0))
+        self.assertEqual(order.plan_id, self.monthly)
+        order.action_confirm()
+        self.assertEqual((order.state, order.plan_id), ("sale", self.monthly.browse()))
+
+    def test_plan_that_somebody_chose_stays(self):
+        order = self.quotation(lines=[self.line()])
+        order.order_line.unlink()
+        self.assertEqual(order.plan_id, self.monthly)
+
+    def test_plan_that_somebody_chose_instead_stays(self):
+        order = self.cart(self.line())
+        order.plan_id = self.yearly
+        order.order_line.unlink()
+        self.assertEqual(order.plan_id, self.yearly)
+
+    def test_plan_of_a_confirmed_order_stays(self):
+        order = self.cart(self.line())
+        order.action_confirm()
+        order.order_line.product_id = self.recurring_product
+        self.assertEqual(order.plan_id, self.monthly)
+
+    def test_form_takes_the_plan_away_that_it_proposed(self):
+        form = Form(self.cart(self.line(self.one_time_product)).with_user(self.administrator))
+        with form.order_line.new() as line:
+            line.product_id = self.recurring_product
+        self.assertEqual(form.plan_id, self.monthly)
+        form.order_line.remove(1)
+        self.assertFalse(form.plan_id)
+
+    def test_form_saves_that_the_plan_came_by_itself(self):
+        form = Form(self.cart(self.line(self.one_time_product)).with_user(self.administrator))
+        with form.order_line.new() as line:
+            line.product_id = self.recurring_product
+        order = form.save()
+        order.order_line[1].unlink()
+        self.assertFalse(order.plan_id)
+
+    def test_nobody_pays_for_what_cannot_be_confirmed(self):
+        self.company.subscription_default_plan_id = False
+        order = self.cart(self.line())
+        with self.assertRefused("has no recurring plan"):
+            self.online_payment(order)
+
+    def test_ordinary_order_is_paid(self):
+        order = self.cart(self.line(self.one_time_product))
+        with self.provider("done"):
+            self.notify(self.online_payment(order), "done")
+        self.assertEqual(order.state, "sale")
+
+    def test_paid_order_that_cannot_be_confirmed_is_told_and_its_money_booked(self):
+        order = self.cart(self.line())
+        payment = self.online_payment(order)
+        order.order_line.product_uom_qty = 0
+        order.plan_id = self.yearly
+        with mute_logger("odoo.addons.subscription_close_renew.models.payment_transaction"):
+            self.notify(payment, "done")
+        self.assertEqual(order.state, "draft")
+        self.assertEqual(self.todo(order), ["Paid, but not confirmed"])
+        self.assertIn("no subscription product", html2plaintext(order.activity_ids.note))
+        self.assertEqual((payment.payment_id.state, payment.is_post_processed), ("in_process", True))

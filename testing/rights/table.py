@@ -92,7 +92,7 @@ FIELDS = {
             subscription_notice_email subscription_notice_id subscription_state term_end_date
         """,
         PEOPLE: """
-            end_date next_invoice_date payment_exception payment_token_id plan_id resume_date start_date
+            end_date next_invoice_date payment_exception payment_token_id plan_by_default plan_id resume_date start_date
             term_end_action term_periods
         """,
     },
