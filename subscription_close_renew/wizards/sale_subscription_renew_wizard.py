@@ -47,7 +47,6 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
     @api.constrains("price_increase")
     def _check_price_increase(self):
         for wizard in self:
-            # Written so that what is no number is refused, too.
             if not -100 < wizard.price_increase <= 1000:
                 raise UserError(
                     self.env._(
