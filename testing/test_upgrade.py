@@ -68,7 +68,9 @@ def test_nothing_owed_or_booked_changes(place, upgraded, table):
 
 def test_ledger_agrees_with_the_orders(place, upgraded):
     name, _before, _logged = upgraded
-    printed = place.odoo.script(name, "print('found:', env['sale.order']._get_mrr_differences())", "Checking the ledger")
+    printed = place.odoo.script(
+        name, "print('found:', env['sale.order']._get_mrr_differences())", "Checking the ledger"
+    )
     assert "found: []" in printed
 
 

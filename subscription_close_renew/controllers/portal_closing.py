@@ -58,6 +58,13 @@ class SubscriptionClosingPortal(SubscriptionPortal):
         refusal = order_sudo._get_portal_keep_refusal()
         if refusal:
             return self._render_refusal(refusal, back_url=order_sudo._get_subscription_url(), status=409)
+        if order_sudo._is_kept_too_often():
+            message = request.env._(
+                "You have changed your mind about closing %(order)s several times today. Please try again tomorrow, or "
+                "contact us.",
+                order=order_sudo.name,
+            )
+            return self._render_refusal(message, back_url=order_sudo._get_subscription_url(), status=429)
         # The account or the link of whoever asks opens the order, and there is a close that they may undo.
         order_sudo._keep_as_customer(request.env.user)
         return request.redirect(order_sudo._get_subscription_url(query_string="&message=subscription_kept"))

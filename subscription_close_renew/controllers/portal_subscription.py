@@ -35,6 +35,7 @@ class SubscriptionListPortal(SubscriptionPortal):
         :param str search_in: where, a key of :meth:`_get_subscription_search_inputs`
         :return: the page
         """
+        page = self._cast_as_int(page) or 1
         values = self._prepare_subscription_list_values(page, sortby, filterby, search, search_in)
         # Odoo's page of an order leads to the one before and after in the list that the customer comes from.
         request.session["my_orders_history"] = values["subscriptions"].ids[:100]
@@ -49,7 +50,8 @@ class SubscriptionListPortal(SubscriptionPortal):
         :param dict kwargs: what Odoo's page of an order takes
         :return: the page, a page that refuses, or the way to the login
         """
-        known = ("report_type", "message", "download", "payment_amount", "amount_selection")
+        # What is paid in advance concerns quotations, whose page is Odoo's.
+        known = ("report_type", "message", "download")
         response = self.portal_order_page(
             order_id, access_token=access_token, **{name: kwargs[name] for name in known if name in kwargs}
         )

@@ -1,27 +1,36 @@
 import json
 
+import psycopg2
 from werkzeug.exceptions import BadRequest
 
+from odoo.exceptions import UserError
 from odoo.http import Controller, content_disposition, request, route
 
 
 class RetentionExport(Controller):
     @route("/subscriptions/retention/xlsx", type="http", auth="user", methods=["POST"], readonly=True)
-    def export_retention(self, data, **kwargs):
+    def export_retention(self, data=None, **kwargs):
         """Download the retention grid as a workbook, with what the user may see.
 
         :param str data: arguments of `sale.subscription.movement.get_retention` as JSON, and the ``context``
         :return: the workbook
-        :raises BadRequest: if that is no JSON object
+        :raises BadRequest: if that is no JSON object, or one that says nothing
         """
         try:
             arguments = dict(json.loads(data))
-        except (TypeError, ValueError) as error:
-            raise BadRequest from error
-        movements = request.env["sale.subscription.movement"].with_context(**arguments.pop("context", {}))
-        workbook = movements._get_retention_xlsx(
-            arguments.get("measure"), arguments.get("months"), arguments.get("domain")
-        )
+            context = dict(arguments.get("context") or {})
+            # Nothing else of a context matters here.
+            context = {name: context[name] for name in ("allowed_company_ids", "lang") if name in context}
+            movements = request.env["sale.subscription.movement"].with_context(**context)
+            workbook = movements._get_retention_xlsx(
+                arguments.get("measure"), arguments.get("months"), arguments.get("domain")
+            )
+        except UserError:
+            raise
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise BadRequest() from error
+        except psycopg2.DataError as error:
+            raise BadRequest() from error
         return request.make_response(
             workbook,
             headers=[

@@ -1,7 +1,32 @@
+import logging
+from contextlib import suppress
 from datetime import timezone
-from zoneinfo import ZoneInfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pytz
 
 from odoo import fields, models
+
+_logger = logging.getLogger(__name__)
+
+
+@lru_cache
+def _get_zone(name):
+    """Return a time zone, also if the system does not know it by this name; UTC if nobody does.
+
+    :param str name: such as ``Asia/Calcutta``, which systems without the old names lack
+    :rtype: datetime.tzinfo
+    """
+    with suppress(ValueError, ZoneInfoNotFoundError):
+        return ZoneInfo(name)
+    try:
+        return pytz.timezone(name)
+    except pytz.UnknownTimeZoneError:
+        _logger.warning(
+            "Nobody knows the time zone %s: install tzdata-legacy. Its companies bill by UTC until then.", name
+        )
+        return timezone.utc
 
 
 class ResCompany(models.Model):
@@ -44,8 +69,16 @@ class ResCompany(models.Model):
 
         :rtype: date
         """
-        zone = ZoneInfo(self._get_subscription_zone())
-        return fields.Datetime.now().replace(tzinfo=timezone.utc).astimezone(zone).date()
+        now = fields.Datetime.now().replace(tzinfo=timezone.utc)
+        return now.astimezone(self._get_subscription_tzinfo()).date()
+
+    def _get_subscription_tzinfo(self):
+        """Return the time zone that the dates of subscriptions follow.
+
+        :rtype: datetime.tzinfo
+        """
+        self.ensure_one()
+        return _get_zone(self._get_subscription_zone())
 
     def _get_subscription_zone(self):
         """Return the name of the time zone that the dates of subscriptions follow.

@@ -1,8 +1,9 @@
-from datetime import timedelta
+from datetime import date, timedelta
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Domain
+from odoo.tools import format_date
 
 from ..tools.guard import Guard
 from .sale_subscription_guard_mixin import as_method
@@ -31,6 +32,25 @@ RUNNING_STATES = ("progress", "paused")
 ENDED_STATES = ("renewed", "churned")
 # A quotation shows what it would bring.
 STATES_WITH_MRR = ("quotation", "renewal", "progress")
+# What decides when and for how long a subscription is billed, and how it is paid: only Sales writes it.
+STEERING_FIELDS = frozenset(
+    (
+        "close_reason_id",
+        "end_date",
+        "next_invoice_date",
+        "payment_exception",
+        "payment_token_id",
+        "plan_id",
+        "resume_date",
+        "start_date",
+        "term_end_action",
+        "term_periods",
+    )
+)
+# Beyond this, dates are mistyped: no arithmetic with what plans allow leads out of the calendar.
+LAST_YEAR = 2999
+# More days than that are never looked ahead, whatever a plan of earlier versions says.
+MOST_DAYS_AHEAD = 36500
 
 # Granted to methods that change many subscriptions, in ways of which the chatter is not to speak.
 _UNTRACKED = Guard("subscription_untracked")
@@ -171,6 +191,9 @@ class SaleOrder(models.Model):
         return orders
 
     def write(self, vals):
+        if STEERING_FIELDS & vals.keys() and not self._is_method():
+            self._check_sales_user()
+        self._check_dates_by_hand(vals)
         order = self._with_tracking(vals)
         if "plan_id" not in vals:
             return super(SaleOrder, order).write(vals)
@@ -332,7 +355,8 @@ class SaleOrder(models.Model):
         return {
             "start_date": start_date,
             "anchor_date": self.anchor_date or start_date,
-            "next_invoice_date": start_date,
+            # One that was given leaves out what lies before it: that was billed elsewhere.
+            "next_invoice_date": max(self.next_invoice_date or start_date, start_date),
         }
 
     def _transition_subscription(self, event, values=None, message=None):
@@ -413,7 +437,8 @@ class SaleOrder(models.Model):
         :rtype: Domain
         """
         return Domain.OR(
-            Domain("company_id", "in", companies.ids) & Domain(date_field, "<=", today + timedelta(days=days))
+            Domain("company_id", "in", companies.ids)
+            & Domain(date_field, "<=", today + timedelta(days=min(days, MOST_DAYS_AHEAD)))
             for today, companies in self._get_company_days().items()
         )
 
@@ -450,6 +475,109 @@ class SaleOrder(models.Model):
         :rtype: set
         """
         return {name for name in self._track_get_fields() if "subscription_close_renew" in self._fields[name]._modules}
+
+    def _check_subscription_access(self):
+        """Check that the user may act on these subscriptions: with rights of Sales, and on each of them.
+
+        Who invoices or delivers may write orders, too, and has nothing to decide here.
+
+        :raises AccessError: if the user has no rights in Sales, or may not change one of the orders
+        """
+        self._check_sales_user()
+        self.check_access("write")
+
+    def _check_sales_user(self):
+        """Check that the user has rights in Sales.
+
+        :raises AccessError: if not
+        """
+        if not self.env.su and not self.env.user.has_group("sales_team.group_sale_salesman"):
+            raise AccessError(self.env._("Only users with rights in Sales can change subscriptions."))
+
+    @api.model
+    def _check_used_by_own_companies(self, name, records):
+        """Refuse to change what subscriptions of companies use that the user has nothing to do with.
+
+        :param str name: a field of orders
+        :param records: what is changed, of the model of that field
+        :raises UserError: naming the first such record
+        """
+        if self.env.su or not records.ids:
+            return
+        # Every order counts, also those that the user may not see.
+        others = [
+            (name, "in", records.ids),
+            ("state", "=", "sale"),
+            ("company_id", "not in", self.env.user.company_ids.ids),
+        ]
+        for (record,) in self.sudo()._read_group(others, [name], limit=1):
+            raise UserError(
+                self.env._(
+                    "Subscriptions of companies that you have no access to use %(record)s, so you cannot change it. "
+                    "Create one of your own instead.",
+                    record=record.display_name,
+                )
+            )
+
+    def _check_dates_by_hand(self, vals):
+        """Refuse dates of confirmed subscriptions with which days would be billed twice, or before the start.
+
+        :param dict vals: as for :meth:`write`
+        :raises UserError: naming the first such order
+        """
+        names = {"end_date", "next_invoice_date", "start_date"} & vals.keys()
+        if not names or self._is_method():
+            return
+        values = {name: fields.Date.to_date(vals[name]) for name in names}
+        for order in self.filtered(lambda order: order.plan_id and order.state == "sale"):
+            if "start_date" in values and values["start_date"] != order.start_date:
+                raise UserError(
+                    self.env._("%(order)s has started: its start date cannot be changed.", order=order.display_name)
+                )
+            if values.get("end_date") and order.start_date and values["end_date"] < order.start_date:
+                raise UserError(
+                    self.env._(
+                        "%(order)s starts on %(date)s, so it cannot end before that.",
+                        order=order.display_name,
+                        date=format_date(self.env, order.start_date),
+                    )
+                )
+            if values.get("next_invoice_date") and values["next_invoice_date"] != order.next_invoice_date:
+                order._check_next_invoice_date(values["next_invoice_date"])
+
+    def _check_next_invoice_date(self, day):
+        """Refuse a next invoice date before the start, in what is invoiced already, or in a time without service.
+
+        :param date day: as it was entered
+        :raises UserError: with the earliest possible day
+        """
+        self.ensure_one()
+        # Which days are billed is told to whoever may change the order.
+        order = self.sudo()
+        freed = order.period_ids.filtered(lambda period: period.date_start == day and period.state == "cancelled")
+        earliest = max(filter(None, (order._get_billed_until(), order.resumed_on, order.start_date)), default=day)
+        if day < earliest and not freed:
+            raise UserError(
+                self.env._(
+                    "%(order)s is next invoiced on %(date)s at the earliest: what lies before is invoiced already, or "
+                    "was no part of the subscription.",
+                    order=self.display_name,
+                    date=format_date(self.env, earliest),
+                )
+            )
+
+    @api.constrains("start_date", "next_invoice_date", "end_date", "resume_date")
+    def _check_dates_in_reach(self):
+        for order in self:
+            dates = filter(None, (order.start_date, order.next_invoice_date, order.end_date, order.resume_date))
+            if max(dates, default=date.min).year > LAST_YEAR:
+                raise ValidationError(
+                    self.env._(
+                        "The dates of %(order)s must be before the year %(year)s.",
+                        order=order.display_name,
+                        year=LAST_YEAR + 1,
+                    )
+                )
 
     def _check_plan_change(self, plan_id):
         """Refuse to change the plan of a confirmed order: its periods count on it."""

@@ -85,7 +85,7 @@ class SaleOrder(models.Model):
                 in_time = progress(len(batch))
             except StopRun as error:
                 self.env.cr.rollback()
-                batch._set_aside(error)
+                batch._set_aside_safely(error)
                 progress(remaining=0)
                 break
             except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
@@ -128,7 +128,7 @@ class SaleOrder(models.Model):
             raise
         except Exception as error:
             self.env.cr.rollback()
-            self._set_aside(error)
+            self._set_aside_safely(error)
             return self
 
     def _call_set_aside_failing(self, method_name):
@@ -145,11 +145,29 @@ class SaleOrder(models.Model):
             raise
         except Exception as error:
             if len(self) == 1:
-                self._set_aside(error)
+                self._set_aside_safely(error)
                 return self
             middle = len(self) // 2
             halves = self[:middle], self[middle:]
             return self.browse().concat(*(half._call_set_aside_failing(method_name) for half in halves))
+
+    def _set_aside_safely(self, error):
+        """Set a subscription aside, whatever is wrong with it: that nobody can be told stops none of the others.
+
+        :param Exception error: as for :meth:`_set_aside`
+        """
+        try:
+            with self.env.cr.savepoint():
+                self._set_aside(error)
+        except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
+            raise
+        except Exception as worse:
+            _logger.warning("Nobody was told that order %s (id %s) is set aside", self.name, self.id, exc_info=worse)
+            # Past all that could fail once more.
+            self.env.cr.execute(
+                SQL("UPDATE sale_order SET set_aside_on = %s WHERE id = %s", fields.Date.today(), self.id)
+            )
+            self.invalidate_recordset(["set_aside_on"])
 
     def _set_aside(self, error):
         """Tell the salesperson that a subscription could not be dealt with, once, and leave it for the next run.

@@ -34,7 +34,7 @@ class SaleOrder(models.Model):
         :raises AccessError: if the user may not change one of the orders
         :raises UserError: if none of the subscriptions is due
         """
-        self.check_access("write")
+        self._check_subscription_access()
         if not self.filtered_domain(self._get_billing_domain() | self._get_retry_domain()):
             raise UserError("\n".join(order._get_billing_status() for order in self))
         # Whoever may change the orders may have them invoiced, as with Odoo's own button.

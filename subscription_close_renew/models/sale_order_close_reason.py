@@ -54,6 +54,11 @@ class SaleOrderCloseReason(models.Model):
                     )
                 )
 
+    def write(self, vals):
+        if vals.keys() - {"sequence"}:
+            self.env["sale.order"]._check_used_by_own_companies("close_reason_id", self)
+        return super().write(vals)
+
     @api.ondelete(at_uninstall=False)
     def _unlink_except_used(self):
         system = self & self._get_system_reasons()

@@ -74,7 +74,7 @@ class SaleOrder(models.Model):
         :raises AccessError: if the user may not change one of the orders
         :raises UserError: if none of the subscriptions can be closed
         """
-        self.check_access("write")
+        self._check_subscription_access()
         closable = self.filtered(lambda order: not order._get_close_refusal())
         if not closable:
             raise UserError(self._get_close_refusals())
@@ -93,7 +93,7 @@ class SaleOrder(models.Model):
         :raises AccessError: if the user may not change one of the orders
         :raises UserError: if one of the subscriptions cannot be closed, or for an unusable reason, *when* or date
         """
-        self.check_access("write")
+        self._check_subscription_access()
         reason = self._get_close_reason(reason_id)
         refusals = self._get_close_refusals()
         if refusals:
@@ -111,7 +111,7 @@ class SaleOrder(models.Model):
         :raises AccessError: if the user may not change one of the orders
         :raises UserError: if one of the subscriptions is not about to close
         """
-        self.check_access("write")
+        self._check_subscription_access()
         for order in self:
             if not order.is_closing:
                 raise UserError(
@@ -134,7 +134,7 @@ class SaleOrder(models.Model):
         """
         if not self.env.user.has_group("sales_team.group_sale_manager"):
             raise UserError(self.env._("Only an administrator of Sales can reopen a closed subscription."))
-        self.check_access("write")
+        self._check_subscription_access()
         self._check_transition("reopen")
         for order in self:
             order._transition_subscription(

@@ -1,4 +1,5 @@
 import logging
+from math import isfinite
 
 from odoo import api, models
 from odoo.tools import SQL
@@ -20,7 +21,11 @@ class SaleOrder(models.Model):
         for difference in self._get_mrr_differences():
             order = self._as_scheduled().browse(difference["order_id"])
             _logger.warning("The MRR ledger of subscription %s (id %s) differs: %s", order.name, order.id, difference)
-            order._ask_for_attention(order.env._("MRR differs"), order._get_mrr_difference_message(difference))
+            try:
+                with self.env.cr.savepoint():
+                    order._ask_for_attention(order.env._("MRR differs"), order._get_mrr_difference_message(difference))
+            except Exception as error:
+                _logger.warning("Nobody was told of the MRR of order %s", order.id, exc_info=error)
 
     def _get_mrr_difference_message(self, difference):
         """Return what is wrong with the ledger of a subscription, as a sentence.
@@ -92,14 +97,17 @@ class SaleOrder(models.Model):
         for row in rows:
             currency = currencies[row["currency_id"]]
             value, unit = row["billing_period_value"], row["billing_period_unit"]
-            monthly = currency.round(mrr.monthly_amount(row["total"], value, unit)) if unit else 0.0
+            monthly = mrr.monthly_amount(row["total"], value, unit) if unit else 0.0
+            # What is no number cannot be rounded, and agrees with nothing.
+            known = all(map(isfinite, (row["total"], row["booked"], row["recurring_total"], row["recurring_monthly"])))
+            monthly = currency.round(monthly) if known else monthly
             live = monthly if row["subscription_state"] == "progress" else 0.0
             compared = (
                 (live, row["booked"]),
                 (row["total"], row["recurring_total"]),
                 (monthly if row["subscription_state"] in STATES_WITH_MRR else 0.0, row["recurring_monthly"]),
             )
-            if any(currency.compare_amounts(*amounts) for amounts in compared):
+            if not known or any(currency.compare_amounts(*amounts) for amounts in compared):
                 differences.append(
                     {"live": live, **{name: row[name] for name in ("order_id", "currency_id", "booked")}}
                 )

@@ -26,7 +26,7 @@ class SaleOrder(models.Model):
         :raises AccessError: if the user may not change one of the orders
         :raises UserError: if one of the subscriptions is not in progress
         """
-        self.check_access("write")
+        self._check_subscription_access()
         self._check_transition("pause")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "subscription_close_renew.sale_subscription_pause_wizard_action"
@@ -42,7 +42,7 @@ class SaleOrder(models.Model):
         :raises AccessError: if the user may not change one of the orders
         :raises UserError: if one of the subscriptions is not in progress, or for an unusable date
         """
-        self.check_access("write")
+        self._check_subscription_access()
         self._check_transition("pause")
         resume_date = self._get_resume_date(resume_date)
         message = self.env._("The subscription is paused.")
@@ -63,7 +63,7 @@ class SaleOrder(models.Model):
         :raises AccessError: if the user may not change one of the orders
         :raises UserError: if one of the subscriptions is not paused
         """
-        self.check_access("write")
+        self._check_subscription_access()
         self._resume()
         return True
 

@@ -77,6 +77,9 @@ class SaleOrder(models.Model):
     def write(self, vals):
         by_hand = "payment_exception" in vals and not vals["payment_exception"] and not self._is_method()
         lifted = self.filtered("payment_exception") if by_hand else self.browse()
+        if vals.get("payment_token_id") and not self._is_method():
+            # What somebody cannot see is not theirs to charge.
+            self.env["payment.token"].browse(vals["payment_token_id"]).check_access("read")
         res = super().write(vals)
         lifted._note_charges_failed()
         return res
@@ -90,7 +93,7 @@ class SaleOrder(models.Model):
         :raises UserError: if no outcome is unknown
         """
         self.ensure_one()
-        self.check_access("write")
+        self._check_subscription_access()
         self._check_payment_exception()
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "subscription_close_renew.sale_subscription_resolve_wizard_action"

@@ -150,7 +150,7 @@ class SaleOrder(models.Model):
         dates = running._get_next_unbilled_dates()
         # The Billing tab shows what was billed when: the chatter is for what people do.
         for date, orders in running._without_tracking().grouped(lambda order: dates[order.id]).items():
-            orders.next_invoice_date = date
+            orders._write_subscription({"next_invoice_date": date})
 
     def _is_to_invoice(self):
         """Tell whether the next period is due, or the current one not wholly invoiced.

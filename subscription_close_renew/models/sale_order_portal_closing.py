@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from markupsafe import Markup
 
 from odoo import SUPERUSER_ID, fields, models
@@ -9,6 +11,8 @@ from .sale_order import RUNNING_STATES
 
 # Granted to a close in the name of the customer.
 _BY_CUSTOMER = Guard("subscription_close_by_customer")
+# How often in a day a customer changes their mind about a close: each time, a mail says so. Closing is never limited.
+KEEPS_PER_DAY = 3
 
 
 class SaleOrder(models.Model):
@@ -88,6 +92,29 @@ class SaleOrder(models.Model):
                 order=self.name,
             )
         return self.env._("%(order)s is not planned to close, so there is nothing to undo.", order=self.name)
+
+    def _is_kept_too_often(self):
+        """Return whether the customer undid closes so often in the last day that another one has to wait.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        field = self.env["ir.model.fields"]._get(self._name, "close_reason_id")
+        # The chatter shows each time that the close reason was emptied.
+        kept = (
+            self.env["mail.tracking.value"]
+            .sudo()
+            .search_count(
+                [
+                    ("mail_message_id.model", "=", self._name),
+                    ("mail_message_id.res_id", "=", self.id),
+                    ("mail_message_id.date", ">", fields.Datetime.now() - timedelta(days=1)),
+                    ("field_id", "=", field.id),
+                    ("new_value_integer", "in", (0, False)),
+                ]
+            )
+        )
+        return kept >= KEEPS_PER_DAY
 
     def _get_portal_close_reasons(self):
         """Return the reasons that a customer can choose from, in order.

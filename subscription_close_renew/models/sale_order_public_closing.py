@@ -7,6 +7,16 @@ class SaleOrder(models.Model):
 
     _inherit = "sale.order"
 
+    def _plan_close(self, reason, end_date):
+        res = super()._plan_close(reason, end_date)
+        self.env["sale.subscription.close.request"]._use_up(self)
+        return res
+
+    def subscription_keep(self):
+        res = super().subscription_keep()
+        self.env["sale.subscription.close.request"]._use_up(self)
+        return res
+
     def _get_public_close_when(self):
         """Return when a subscription ends that is closed on the public page: as early as its plan allows.
 

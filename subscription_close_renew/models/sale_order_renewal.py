@@ -80,7 +80,7 @@ class SaleOrder(models.Model):
         :raises AccessError: if the user may not change one of the orders
         :raises UserError: if it cannot be renewed, or none of several can
         """
-        self.check_access("write")
+        self._check_subscription_access()
         if len(self) != 1:
             return self._action_renew_several()
         renewal = self.browse(self.subscription_renew())
@@ -113,7 +113,7 @@ class SaleOrder(models.Model):
         :raises UserError: if the subscription cannot be renewed, with the reason
         """
         self.ensure_one()
-        self.check_access("write")
+        self._check_subscription_access()
         self._lock_for_renewal()
         renewal = self._get_open_renewals()[:1]
         renewal._renew_validity()

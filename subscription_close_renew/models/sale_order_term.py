@@ -9,7 +9,7 @@ from odoo.tools import SQL, format_date
 
 from .sale_order import RUNNING_STATES
 from .sale_subscription_notice_mixin import LOST_STATUSES
-from .sale_subscription_plan import TERM_END_ACTIONS
+from .sale_subscription_plan import MOST, TERM_END_ACTIONS
 
 RENEWAL_NOTICE = "subscription_close_renew.mail_template_renewal_notice"
 
@@ -55,11 +55,12 @@ class SaleOrder(models.Model):
     @api.constrains("term_periods")
     def _check_term_periods(self):
         for order in self:
-            if order.term_periods < 0:
+            if not 0 <= order.term_periods <= MOST["term_periods"]:
                 raise UserError(
                     self.env._(
-                        "The term of %(order)s counts billing periods: enter 0 for no end, or a positive number.",
+                        "The term of %(order)s counts billing periods: enter 0 for no end, or a number up to %(most)s.",
                         order=order.display_name,
+                        most=MOST["term_periods"],
                     )
                 )
 

@@ -17,6 +17,8 @@ LINKS_PER_HOUR = 3
 REQUESTS_PER_HOUR = 10
 """How often one address of the network may ask in an hour."""
 _SCOPE = "subscription_public_closing"
+_LINK_SCOPE = "subscription_public_closing_link"
+_EMAIL_SCOPE = "subscription_public_closing_email"
 
 # Where the law words the buttons, no translation may change them: {language: (link to the page, button that closes)}.
 LEGAL_LABELS = {
@@ -47,6 +49,8 @@ class SaleSubscriptionCloseRequest(models.Model):
         ondelete="cascade",
         help="The subscription for which a link was sent.",
     )
+    email_digest = fields.Char(help="A fingerprint of the email address that the link was sent to.")
+    is_used = fields.Boolean(help="The subscription was closed or kept since: the link closes nothing any more.")
 
     @api.model
     def _get_legal_labels(self):
@@ -102,7 +106,8 @@ class SaleSubscriptionCloseRequest(models.Model):
     @api.autovacuum
     def _gc_requests(self):
         """Forget requests of the day before yesterday and earlier."""
-        self.search([("create_date", "<", fields.Datetime.now() - timedelta(days=1))]).unlink()
+        # A link is sent some minutes after it was asked for, and as valid as its request.
+        self.search([("create_date", "<", fields.Datetime.now() - timedelta(hours=LINK_HOURS + 1))]).unlink()
 
     def _send_link(self):
         """Mail the link that closes the subscription, if reference and email address go together."""
@@ -111,11 +116,11 @@ class SaleSubscriptionCloseRequest(models.Model):
         sent = [("order_id", "=", order.id), *self._get_last_hour_domain()]
         if not order or self.search_count(sent) >= LINKS_PER_HOUR:
             return
-        self.order_id = order
+        self.write({"order_id": order.id, "email_digest": self._get_email_digest(self.email)})
         template = self.env.ref("subscription_close_renew.mail_template_public_closing", raise_if_not_found=False)
         if template and template.active:
             # The mail is no part of the chatter: nobody else is to open the link by mistake.
-            template.with_context(closing_url=order.get_base_url() + self._get_link(order)).send_mail(
+            template.with_context(closing_url=order.get_base_url() + self._get_link()).send_mail(
                 order.id,
                 email_values={"email_to": email_normalize(self.email), "model": False, "res_id": False},
                 email_layout_xmlid="mail.mail_notification_layout",
@@ -136,9 +141,13 @@ class SaleSubscriptionCloseRequest(models.Model):
             & Domain("state", "=", "sale")
             & Domain("plan_id", "!=", False)
             & Domain("company_id.subscription_public_closing", "=", True)
-        ).filtered(lambda order: email in (order.partner_id | order.partner_invoice_id).mapped("email_normalized"))
+        ).filtered(lambda order: email in self._get_addresses(order))
+        # A renewal may have been sold to somebody else.
+        customers = found.partner_id.commercial_partner_id
         renewed_by = found.search(
             [("origin_order_id", "in", found.origin_order_id.ids), ("subscription_state", "in", RUNNING_STATES)]
+        ).filtered(
+            lambda order: order.partner_id.commercial_partner_id in customers and email in self._get_addresses(order)
         )
         running = found.filtered(lambda order: order.subscription_state in RUNNING_STATES)
         return (running or renewed_by or found)[:1]
@@ -148,28 +157,55 @@ class SaleSubscriptionCloseRequest(models.Model):
         return Domain("create_date", ">", fields.Datetime.now() - timedelta(hours=1))
 
     @api.model
-    def _get_link(self, order):
-        """Return the address that closes a subscription for whoever has it, for a day.
+    def _get_addresses(self, order):
+        """Return the email addresses that the customer of a subscription is known by.
 
         :param order: `sale.order`
+        :rtype: list
+        """
+        return [email for email in (order.partner_id | order.partner_invoice_id).mapped("email_normalized") if email]
+
+    @api.model
+    def _get_email_digest(self, email):
+        return hmac(self.sudo().env, _EMAIL_SCOPE, email_normalize(email))
+
+    @api.model
+    def _use_up(self, orders):
+        """Let the links that were sent for subscriptions close nothing any more.
+
+        :param orders: `sale.order`
+        """
+        # Whoever may close or keep the subscriptions ends the links to do so.
+        self.sudo().search([("order_id", "in", orders.ids), ("is_used", "=", False)]).is_used = True
+
+    def _get_link(self):
+        """Return the address that closes the subscription of a request for whoever has it, for a day.
+
         :rtype: str
         """
+        self.ensure_one()
         # The key of the database signs it.
-        token = hash_sign(self.sudo().env, _SCOPE, order.id, expiration_hours=LINK_HOURS)
+        token = hash_sign(self.sudo().env, _LINK_SCOPE, self.id, expiration_hours=LINK_HOURS)
         return f"{PUBLIC_CLOSING_PATH}/{token}"
 
     @api.model
     def _read_link(self, token):
-        """Return the subscription that a link closes, in sudo mode; none if it is not genuine, or too old.
+        """Return the subscription that a link closes, in sudo mode; none if it is not genuine, too old, or used.
+
+        One that is closed already is returned, too, so that its customer is told.
 
         :param str token: the last part of the link
         :rtype: sale.order
         """
-        # Whoever has the link has got it by the email address of the customer.
-        orders = self.env["sale.order"].sudo()
+        # Whoever has the link has got it by the email address of the customer, which has to be theirs still.
+        requests = self.sudo()
         try:
-            order_id = verify_hash_signed(orders.env, _SCOPE, token)
+            request_id = verify_hash_signed(requests.env, _LINK_SCOPE, token)
         except ValueError:
-            order_id = None
-        order = orders.browse(order_id).exists()
-        return order.filtered("company_id.subscription_public_closing")
+            request_id = None
+        close_request = requests.browse(request_id).exists()
+        order = close_request.order_id.filtered("company_id.subscription_public_closing")
+        digests = [self._get_email_digest(email) for email in self._get_addresses(order)]
+        if close_request.email_digest not in digests or (close_request.is_used and not order._get_close_refusal()):
+            return order.browse()
+        return order

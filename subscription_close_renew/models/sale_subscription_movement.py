@@ -115,7 +115,9 @@ class SaleSubscriptionMovement(models.Model):
         if not self.env.user.has_group("sales_team.group_sale_manager"):
             raise AccessError(self.env._("Only an administrator of Sales can check the MRR ledger."))
         orders = self.env["sale.order"]
-        differences = orders._get_mrr_differences()
+        # The check reads all subscriptions: only those that the user may see are named.
+        differing = [difference["order_id"] for difference in orders._get_mrr_differences()]
+        differences = orders.search([("id", "in", differing)])
         if not differences:
             message = self.env._("The MRR ledger agrees with all subscriptions.")
             return {
@@ -127,7 +129,7 @@ class SaleSubscriptionMovement(models.Model):
         title = self.env._("MRR differs")
         return action | {
             "display_name": title,
-            "domain": [("id", "in", [difference["order_id"] for difference in differences])],
+            "domain": [("id", "in", differences.ids)],
             "context": {},
         }
 

@@ -5,6 +5,7 @@ from odoo import fields, models
 from odoo.fields import Command
 from odoo.tools import format_date, formatLang
 
+from ..tools import recurrence
 from .sale_order import RUNNING_STATES
 
 # Of the languages that the addon is translated into.
@@ -284,7 +285,7 @@ class SaleSubscriptionPeriod(models.Model):
             "charge_error": message if message.endswith(SENTENCE_ENDS) else f"{message}.",
             "attempt_count": self.attempt_count + 1,
             "declined_on": declined_on,
-            "retry_date": max(declined_on + timedelta(days=days[0]), today + timedelta(days=1)) if days else False,
+            "retry_date": max(recurrence.add_days(declined_on, days[0]), today + timedelta(days=1)) if days else False,
         }
 
     def _prepare_decline_note_values(self):

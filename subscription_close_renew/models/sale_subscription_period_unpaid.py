@@ -3,6 +3,8 @@ from datetime import timedelta
 from odoo import fields, models
 from odoo.tools import format_date, formatLang
 
+from ..tools import recurrence
+
 
 class SaleSubscriptionPeriod(models.Model):
     _name = "sale.subscription.period"
@@ -36,7 +38,7 @@ class SaleSubscriptionPeriod(models.Model):
         self.ensure_one()
         plan = self.order_id.plan_id
         due = max(filter(None, (self.date_start, self._get_open_invoice().invoice_date_due)))
-        deadline = due + timedelta(days=plan.auto_close_days)
+        deadline = recurrence.add_days(due, plan.auto_close_days)
         warned_until = self._is_warned() and self.closing_warned_on + plan._get_closing_warning()
         return max(deadline, warned_until or deadline)
 

@@ -17,6 +17,11 @@ TERM_END_ACTIONS = [
 # Granted to who renews several subscriptions at once: a percentage that comes before the plan's.
 RENEWAL_INCREASE = Guard("renewal_increase")
 PERIOD_FIELDS = {"billing_period_value", "billing_period_unit"}
+# What is more is mistyped, and would lead out of the calendar.
+MOST = {"billing_period_value": 120, "auto_close_days": 3650, "term_periods": 1200, "renewal_notice_days": 3650}
+MOST_RETRY_DAYS = 365
+# Each company puts plans in its own order, and adds prices of its own pricelists.
+HARMLESS_FIELDS = {"sequence", "pricing_ids"}
 
 
 class SaleSubscriptionPlan(models.Model):
@@ -147,6 +152,10 @@ class SaleSubscriptionPlan(models.Model):
     def write(self, vals):
         if PERIOD_FIELDS & vals.keys():
             self._check_period_change(vals)
+        if vals.keys() - HARMLESS_FIELDS:
+            self.env["sale.order"]._check_used_by_own_companies("plan_id", self)
+        if vals.get("company_id"):
+            self._check_company_change(vals["company_id"])
         return super().write(vals)
 
     @api.ondelete(at_uninstall=False)
@@ -207,6 +216,49 @@ class SaleSubscriptionPlan(models.Model):
                 )
             )
 
+    def _check_company_change(self, company_id):
+        """Refuse to let a plan belong to one company while another uses it.
+
+        :param int company_id: the company that would have it
+        :raises UserError: naming the first such plan
+        """
+        # Every company counts, also those that the user may not see.
+        others = [("plan_id", "in", self.ids), ("company_id", "not in", (company_id, False))]
+        used = self.env["sale.order"].sudo()._read_group(others, ["plan_id"])
+        used += self.env["product.pricelist.item"].sudo()._read_group(others, ["plan_id"])
+        defaults = [("subscription_default_plan_id", "in", self.ids), ("id", "!=", company_id)]
+        used += self.env["res.company"].sudo()._read_group(defaults, ["subscription_default_plan_id"])
+        for (plan,) in used:
+            raise UserError(
+                self.env._(
+                    "Other companies use the recurring plan %(plan)s, so it stays shared. Create a plan for this company "
+                    "instead.",
+                    plan=plan.name,
+                )
+            )
+
+    @api.constrains(*MOST)
+    def _check_limits(self):
+        for plan in self:
+            for name, most in MOST.items():
+                if plan[name] > most:
+                    raise ValidationError(plan._get_limit_message(name, most))
+
+    def _get_limit_message(self, name, most):
+        """Return how much a field of a plan may be, as a sentence.
+
+        :param str name: of the field
+        :param int most: the highest number
+        :rtype: str
+        """
+        self.ensure_one()
+        return self.env._(
+            "%(field)s of the recurring plan %(plan)s: enter a number up to %(most)s.",
+            field=self._fields[name]._description_string(self.env),
+            plan=self.name,
+            most=most,
+        )
+
     @api.constrains("retry_days")
     def _check_retry_days(self):
         for plan in self:
@@ -222,6 +274,8 @@ class SaleSubscriptionPlan(models.Model):
                         plan=plan.name,
                     )
                 )
+            if days[-1:] > [MOST_RETRY_DAYS]:
+                raise ValidationError(plan._get_limit_message("retry_days", MOST_RETRY_DAYS))
 
     def _get_retry_days(self):
         """Return how many days after a payment was first declined it is tried again.

@@ -53,6 +53,7 @@ from . import (
     test_report_subscriptions,
     test_retention,
     test_retention_tours,
+    test_rights,
     test_sale_order,
     test_settings,
     test_term,

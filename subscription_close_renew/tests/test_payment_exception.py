@@ -579,10 +579,10 @@ class TestPaymentExceptionRights(PaymentExceptionCommon):
         with self.assertRaises(AccessError):
             order.with_user(self.other_salesperson).payment_exception = False
 
-    def test_accountant_unticks_without_rights_in_sales(self):
+    def test_accountant_without_rights_in_sales_does_not_untick(self):
         order = self.frozen_subscription()
-        self.untick(order.with_user(self.accountant))
-        self.assertFalse(order.payment_exception)
+        with self.assertRaises(AccessError):
+            order.with_user(self.accountant).payment_exception = False
 
     def test_pop_up_names_the_payment(self):
         order = self.frozen_subscription()

@@ -5,6 +5,7 @@ from lxml import html
 from odoo.tests import Form
 from odoo.tools import mute_logger
 
+from ..models.sale_order_portal_closing import KEEPS_PER_DAY
 from .portal_common import PortalCase
 
 
@@ -405,6 +406,20 @@ class TestPortalClosingRefused(PortalClosingCase):
         self.closing_subscription()
         self.before = self.state_of(self.order)
         self.assertClosingRefused(self.close(self.portal_user), 409, "closes on 02/28/2027 already")
+
+    def test_mind_is_changed_some_times_a_day(self):
+        self.monthly.user_closable_when = "period_end"
+        self.invoice(self.order)
+        for _number in range(KEEPS_PER_DAY):
+            self.close(self.portal_user)
+            self.assertEqual(self.keep(self.portal_user).status_code, 200)
+        self.close(self.portal_user)
+        answer = self.keep(self.portal_user)
+        self.assertEqual(answer.status_code, 429)
+        self.assertIn("several times today", self.text(answer))
+        self.assertTrue(self.order.is_closing)
+        with self.on("2027-02-01 12:01"):
+            self.assertEqual(self.keep(self.portal_user).status_code, 200)
 
     def test_quotation_and_ordinary_order(self):
         ordinary = self.quotation(plan=False, lines=[self.line(self.one_time_product)])

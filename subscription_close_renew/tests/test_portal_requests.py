@@ -17,7 +17,11 @@ class TestPortalRequests(PortalCase):
         self.monthly.write({"user_closable": True, "user_closable_when": "period_end", "user_renewable": True})
         self.order = self.paid_subscription()
         self.token = self.order.sudo()._portal_ensure_token()
-        self.mail_link = self.env["sale.subscription.close.request"]._get_link(self.order.sudo())
+        requests = self.env["sale.subscription.close.request"]
+        digest = requests._get_email_digest(self.customer.email)
+        self.mail_link = requests.create(
+            {"order_id": self.order.id, "email_digest": digest, "is_done": True}
+        )._get_link()
 
     def request(self, method, url, user=None, **kwargs):
         self.log_in(user)

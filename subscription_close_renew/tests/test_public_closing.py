@@ -184,6 +184,49 @@ class TestPublicClosing(PortalCase):
                 self.assertNotIn(other.name, answer.text)
         self.assertEqual({self.order.subscription_state, other.subscription_state}, {"progress"})
 
+    def kept_since(self, link):
+        """Return the answer to a link by which the subscription was closed, and kept since."""
+        self.monthly.user_closable_when = "period_end"
+        self.invoice(self.order)
+        self.post(link)
+        self.assertTrue(self.order.is_closing)
+        self.order.subscription_keep()
+        self.flush_chatter()
+        return self.post(link)
+
+    def test_link_is_used_up_once_the_subscription_was_closed_and_kept(self):
+        self.assertEqual(self.kept_since(self.asked_for_link()).status_code, 403)
+        self.assertFalse(self.order.is_closing)
+
+    def test_links_of_other_mails_are_used_up_too(self):
+        for _number in range(2):
+            self.ask()
+        first, second = map(self.link_in, self.link_mails())
+        self.kept_since(first)
+        self.assertEqual(self.post(second).status_code, 403)
+        self.assertFalse(self.order.is_closing)
+
+    def test_new_link_closes_what_was_kept(self):
+        self.kept_since(self.asked_for_link())
+        self.ask()
+        self.post(self.link_in(self.link_mails()[-1]))
+        self.assertTrue(self.order.is_closing)
+
+    def test_link_of_a_former_address_closes_nothing(self):
+        link = self.asked_for_link()
+        self.order.sudo().partner_id.email = "new@example.com"
+        self.assertEqual(self.post(link).status_code, 403)
+        self.assertEqual(self.order.subscription_state, "progress")
+
+    def test_former_customer_gets_no_link_for_the_renewal_of_another(self):
+        order = self.paid_subscription()
+        renewal = self.renewed_by(order)
+        renewal.sudo().partner_id = self.stranger.partner_id
+        self.ask(order.name)
+        for mail in self.link_mails():
+            self.post(self.link_in(mail))
+        self.assertEqual(renewal.subscription_state, "progress")
+
     def test_link_of_another_purpose_closes_nothing(self):
         token = close_request.hash_sign(self.env(su=True), "other", self.order.id, expiration_hours=1)
         self.assertEqual(self.post(f"{PAGE}/{token}").status_code, 403)

@@ -9,7 +9,7 @@ not shorten the months that follow:
 Periods are half-open: the end of one is the first day of the next.
 """
 
-from datetime import date
+from datetime import date, timedelta
 from fractions import Fraction
 
 from dateutil.relativedelta import relativedelta
@@ -107,6 +107,21 @@ def share(anchor: date, start: date, end: date, value: int, unit: str) -> Fracti
     if not 0 < part <= 1:
         raise ValueError(f"From {start} to {end} is not within one period.")
     return part
+
+
+def add_days(day: date, days: int) -> date:
+    """Return the day so many days later; the last of the calendar if that lies beyond it.
+
+    :param date day: from which to count
+    :param int days: how many, 0 or more
+    :rtype: date
+
+    >>> add_days(date(2027, 1, 31), 3)
+    datetime.date(2027, 2, 3)
+    >>> add_days(date(2027, 1, 31), 9999999)
+    datetime.date(9999, 12, 31)
+    """
+    return day + timedelta(days=min(days, (date.max - day).days))
 
 
 def _check_interval(value, unit):

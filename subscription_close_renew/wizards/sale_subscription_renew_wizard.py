@@ -78,7 +78,7 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
         """
         self.ensure_one()
         orders = self._get_waiting_orders()[:limit]
-        orders.check_access("write")
+        orders._check_subscription_access()
         if orders:
             orders._lock_for_renewal()
             self._renew(orders)

@@ -43,7 +43,7 @@ class SaleSubscriptionResolveWizard(models.TransientModel):
         """
         self.ensure_one()
         order = self.order_id
-        order.check_access("write")
+        order._check_subscription_access()
         order._check_payment_exception()
         if self.outcome == "paid":
             order._resolve_as_paid(self.payment_date, self.reference)

@@ -1,0 +1,320 @@
+from unittest.mock import patch
+
+from odoo.exceptions import AccessError, UserError
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from ..models import res_company
+from .payment_common import SubscriptionPaymentCommon
+
+BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_batch"
+
+
+@tagged("post_install", "-at_install")
+class TestRightsOfSales(SubscriptionPaymentCommon):
+    """P14: who invoices may write orders, as in Odoo, and has nothing to decide on subscriptions."""
+
+    def setUp(self):
+        super().setUp()
+        self.order = self.subscription(card=self.card())
+        self.theirs = self.order.with_user(self.accountant)
+
+    def test_no_public_method_works_with_rights_in_invoicing_alone(self):
+        for name, arguments in (
+            ("action_subscription_bill", ()),
+            ("action_subscription_close", ()),
+            ("action_subscription_pause", ()),
+            ("action_subscription_renew", ()),
+            ("action_subscription_resolve_exception", ()),
+            ("subscription_close", (self.reason.id,)),
+            ("subscription_keep", ()),
+            ("subscription_pause", ()),
+            ("subscription_renew", ()),
+            ("subscription_resume", ()),
+        ):
+            with self.subTest(name), self.assertRaises(AccessError):
+                getattr(self.theirs, name)(*arguments)
+        self.assertEqual(self.order.subscription_state, "progress")
+
+    def test_nothing_that_steers_billing_is_written_with_rights_in_invoicing_alone(self):
+        for name, value in (
+            ("close_reason_id", self.reason.id),
+            ("end_date", "2027-02-01"),
+            ("next_invoice_date", "2027-03-31"),
+            ("payment_exception", True),
+            ("payment_token_id", False),
+            ("plan_id", self.yearly.id),
+            ("resume_date", "2027-03-01"),
+            ("start_date", "2027-02-01"),
+            ("term_end_action", "continue"),
+            ("term_periods", 12),
+        ):
+            with self.subTest(name), self.assertRaises(AccessError):
+                self.theirs.write({name: value})
+
+    def test_accountant_still_invoices_and_collects(self):
+        self.register_payment(self.invoice(self.order))
+        self.assertDates(self.order, next_invoice_date="2027-02-28")
+
+    def test_accountant_still_writes_what_is_no_matter_of_subscriptions(self):
+        self.theirs.client_order_ref = "PO 12"
+        self.assertEqual(self.order.client_order_ref, "PO 12")
+
+
+@tagged("post_install", "-at_install")
+class TestRightsToCards(SubscriptionPaymentCommon):
+    """Salespeople see the payment methods of the customers whose orders they may read."""
+
+    def setUp(self):
+        super().setUp()
+        self.theirs = self.card()
+        self.order = self.subscription(card=self.theirs)
+        self.tokens = self.env["payment.token"]
+
+    def seen_by(self, user):
+        tokens = self.tokens.with_user(user)
+        found = tokens.search([("id", "=", self.theirs.id)])
+        self.assertEqual(bool(found), self.theirs.with_user(user).has_access("read"))
+        return bool(found)
+
+    def test_salesperson_of_the_customer_sees_the_card(self):
+        self.assertTrue(self.seen_by(self.salesperson))
+
+    def test_colleague_with_own_documents_does_not(self):
+        self.assertFalse(self.seen_by(self.other_salesperson))
+
+    def test_colleague_who_sees_all_documents_does(self):
+        self.assertTrue(self.seen_by(self.sales_lead))
+
+    def test_card_of_a_contact_of_the_same_customer_is_seen(self):
+        firm = self.env["res.partner"].create({"name": "Firm", "is_company": True})
+        contact = self.env["res.partner"].create({"name": "Contact", "parent_id": firm.id})
+        self.theirs = self.card(partner=contact)
+        self.quotation(partner_id=firm.id, user=self.other_salesperson)
+        self.assertTrue(self.seen_by(self.other_salesperson))
+
+    def test_card_that_cannot_be_seen_is_not_chosen(self):
+        other = self.env["res.partner"].create({"name": "Other"})
+        mine = self.subscription(user=self.other_salesperson, partner_id=other.id)
+        with self.assertRaises(UserError):
+            mine.payment_token_id = self.theirs
+
+
+@tagged("post_install", "-at_install")
+class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
+    """What company A runs on is not changed by an administrator of Sales of company B."""
+
+    def setUp(self):
+        super().setUp()
+        self.other = self.make_company("Other Company")
+        self.theirs = self.make_user("their_admin", "sales_team.group_sale_manager", companies=self.other)
+        self.both = self.make_user("both_admin", "sales_team.group_sale_manager", companies=self.company | self.other)
+
+    def as_theirs(self, records):
+        return records.with_user(self.theirs).with_context(allowed_company_ids=self.other.ids)
+
+    def test_shared_plan_that_runs_elsewhere_is_not_changed(self):
+        self.subscription()
+        for values in ({"company_id": self.other.id}, {"active": False}, {"auto_close_days": 1}, {"name": "Ours"}):
+            with self.subTest(values), self.assertRefused("no access to use"):
+                self.monthly.with_user(self.theirs).write(values)
+
+    def test_administrator_of_both_companies_changes_it(self):
+        self.subscription()
+        self.monthly.with_user(self.both).auto_close_days = 30
+        self.assertEqual(self.monthly.auto_close_days, 30)
+
+    def test_plan_that_another_company_uses_stays_shared(self):
+        self.quotation()
+        with self.assertRefused("stays shared"):
+            self.monthly.with_user(self.both).company_id = self.other
+        self.yearly.company_id = self.other
+
+    def test_default_plan_of_another_company_stays_shared(self):
+        self.company.subscription_default_plan_id = self.yearly
+        with self.assertRefused("stays shared"):
+            self.yearly.with_user(self.theirs).company_id = self.other
+
+    def test_plan_with_prices_of_another_company_stays_shared(self):
+        pricelist = self.env["product.pricelist"].create({"name": "Ours", "company_id": self.company.id})
+        self.env["product.pricelist.item"].create({"plan_id": self.yearly.id, "pricelist_id": pricelist.id})
+        with self.assertRefused("stays shared"):
+            self.yearly.with_user(self.theirs).company_id = self.other
+
+    def test_close_reason_that_another_company_uses_is_not_changed(self):
+        self.churned_subscription()
+        with self.assertRefused("no access to use"):
+            self.reason.with_user(self.theirs).active = False
+        self.reason.with_user(self.both).name = "Moves to the Moon"
+
+    def test_requests_to_close_are_those_of_the_company(self):
+        order = self.subscription()
+        requests = self.env["sale.subscription.close.request"].create(
+            [{"order_id": order.id}, {"reference": "S1", "email": "somebody@example.com"}]
+        )
+        found = self.as_theirs(requests).search([("id", "in", requests.ids)])
+        self.assertFalse(found)
+        self.assertEqual(requests.with_user(self.administrator).search([("id", "in", requests.ids)]), requests[0])
+
+    def test_check_of_the_ledger_names_none_of_another_company(self):
+        order = self.subscription()
+        self.env.cr.execute("UPDATE sale_subscription_movement SET amount = 1 WHERE order_id = %s", [order.id])
+        self.env.invalidate_all()
+        movements = self.env["sale.subscription.movement"]
+        self.assertNotIn("domain", self.as_theirs(movements).action_check())
+        self.assertEqual(movements.with_user(self.administrator).action_check()["domain"], [("id", "in", order.ids)])
+
+
+@tagged("post_install", "-at_install")
+class TestDatesByHand(SubscriptionPaymentCommon):
+    """No date that somebody writes lets days be billed twice, or before the start."""
+
+    def setUp(self):
+        super().setUp()
+        self.order = self.subscription(start="2027-01-31")
+        self.invoice(self.order)
+
+    def test_next_invoice_date_is_never_in_what_is_invoiced(self):
+        for day in ("2027-01-31", "2027-02-27"):
+            with self.subTest(day), self.assertRefused("at the earliest"):
+                self.order.next_invoice_date = day
+        self.order.next_invoice_date = "2027-03-31"
+
+    def test_next_invoice_date_is_never_before_the_start(self):
+        order = self.subscription(start="2027-01-31")
+        for day in ("2026-01-31", "2027-01-30"):
+            with self.subTest(day), self.assertRefused("at the earliest"):
+                order.next_invoice_date = day
+
+    def test_next_invoice_date_is_never_in_a_pause(self):
+        self.order.subscription_pause()
+        with self.on("2027-04-10"):
+            self.order.subscription_resume()
+            with self.assertRefused("at the earliest"):
+                self.order.next_invoice_date = "2027-03-31"
+
+    def test_freed_period_can_be_billed_first(self):
+        self.reset(self.order.sudo().invoice_ids.with_user(self.accountant))
+        self.order.next_invoice_date = "2027-02-28"
+        self.order.next_invoice_date = "2027-01-31"
+        self.assertDates(self.order, next_invoice_date="2027-01-31")
+
+    def test_start_date_of_a_confirmed_subscription_stays(self):
+        with self.assertRefused("has started"):
+            self.order.start_date = "2026-01-31"
+
+    def test_end_is_not_before_the_start(self):
+        with self.assertRefused("cannot end before"):
+            self.order.end_date = "2027-01-30"
+
+    def test_dates_that_are_mistyped_are_refused(self):
+        for name in ("end_date", "next_invoice_date"):
+            with self.subTest(name), self.assertRefused("before the year"), self.env.cr.savepoint():
+                self.order[name] = "9999-12-31"
+
+    def test_calendar_and_board_are_not_dragged(self):
+        views = self.env["sale.order"].with_user(self.salesperson)
+        for kind, name in (("calendar", "edit"), ("kanban", "records_draggable")):
+            view = self.env.ref(f"subscription_close_renew.sale_subscription_view_{kind}")
+            arch = views.get_view(view.id, kind)["arch"]
+            self.assertRegex(arch, rf'<{kind}[^>]* {name}="(0|false)"')
+
+    def test_next_invoice_date_of_a_quotation_leaves_out_what_lies_before(self):
+        order = self.subscription(start="2026-01-31", next_invoice_date="2027-01-31")
+        self.assertDates(order, start_date="2026-01-31", anchor_date="2026-01-31", next_invoice_date="2027-01-31")
+        self.bill()
+        self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
+
+    def test_next_invoice_date_of_a_quotation_is_not_before_its_start(self):
+        order = self.subscription(start="2027-02-15", next_invoice_date="2027-01-01")
+        self.assertDates(order, next_invoice_date="2027-02-15")
+
+
+@tagged("post_install", "-at_install")
+class TestOneValue(SubscriptionPaymentCommon):
+    """P7: what one record, plan or company has stops the night of none but itself."""
+
+    def setUp(self):
+        super().setUp()
+        self.good = self.subscription()
+
+    def set_by_sql(self, records, **values):
+        """Give records what earlier versions or other tools may have written."""
+        records.flush_recordset()
+        for name, value in values.items():
+            self.env.cr.execute(f'UPDATE {records._table} SET "{name}" = %s WHERE id IN %s', [value, records._ids])
+        self.env.invalidate_all()
+
+    def nightly(self, day="2027-02-10"):
+        self.expire(until=day)
+        self.renew(until=day)
+        self.bill(until=day)
+        with self.on(day):
+            self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_mrr_check")
+
+    def test_numbers_out_of_reach_are_refused(self):
+        for name, value in (
+            ("auto_close_days", 9999999),
+            ("renewal_notice_days", 9999999),
+            ("billing_period_value", 9999),
+            ("term_periods", 9999999),
+            ("retry_days", "1, 9999999"),
+        ):
+            with self.subTest(name), self.assertRefused("enter a number up to"), self.env.cr.savepoint():
+                self.yearly[name] = value
+        with self.assertRefused("a number up to"):
+            self.quotation(term_periods=9999999)
+
+    def test_plan_of_earlier_versions_stops_nobody(self):
+        bad = self.subscription(plan=self.yearly, term_periods=1, term_end_action="renew")
+        self.invoice(bad)
+        self.set_by_sql(self.yearly, auto_close_days=9999999, renewal_notice_days=9999999)
+        self.nightly()
+        self.assertTrue(self.billed_periods(self.good))
+
+    def test_due_date_at_the_end_of_the_calendar_stops_nobody(self):
+        self.monthly.auto_close_days = 10
+        invoice = self.invoice(self.subscription())
+        self.set_by_sql(invoice, invoice_date_due="9999-12-31")
+        self.nightly()
+        self.assertTrue(self.billed_periods(self.good))
+
+    @mute_logger("odoo.addons.subscription_close_renew.models.res_company")
+    def test_time_zone_that_the_system_lacks_stops_nobody(self):
+        company = self.make_company("Calcutta Company", tz="Asia/Kolkata")
+        self.set_by_sql(company, subscription_tz="Asia/Nowhere")
+        self.nightly()
+        self.assertTrue(self.billed_periods(self.good))
+
+    def test_old_name_of_a_time_zone_means_the_same(self):
+        company = self.make_company("Calcutta Company", tz="Asia/Kolkata")
+        res_company._get_zone.cache_clear()
+        self.addCleanup(res_company._get_zone.cache_clear)
+        missing = patch.object(res_company, "ZoneInfo", side_effect=res_company.ZoneInfoNotFoundError)
+        with missing, self.on("2027-01-31 20:00"):
+            self.assertEqual(str(company._get_subscription_today()), "2027-02-01")
+
+    @mute_logger(BATCH_LOGGER, "odoo.addons.subscription_close_renew.models.sale_order_mrr_check")
+    def test_what_is_no_number_sets_its_own_order_aside(self):
+        bad = self.subscription()
+        self.set_by_sql(bad.order_line, price_unit=float("nan"), price_subtotal=float("nan"))
+        self.nightly()
+        self.assertEqual((len(self.billed_periods(self.good)), self.billed_periods(bad)), (1, []))
+
+    @mute_logger(BATCH_LOGGER)
+    def test_error_while_setting_aside_stops_nobody(self):
+        bad = self.subscription()
+        make = type(bad)._prepare_period_invoice
+
+        def fail(order, *args):
+            if order == bad:
+                raise ValueError("bad")
+            return make(order, *args)
+
+        with (
+            patch.object(type(bad), "_prepare_period_invoice", fail),
+            patch.object(type(bad), "_ask_for_attention", side_effect=ValueError("worse")),
+        ):
+            self.bill()
+        self.assertEqual((len(self.billed_periods(self.good)), self.billed_periods(bad)), (1, []))
+        self.assertTrue(bad.set_aside_on)
