@@ -235,6 +235,11 @@ class AccountMove(models.Model):
         to_send = self.filtered(lambda move: move._get_subscriptions().plan_id.invoice_mail_template_id)
         author = self.env.user
         to_send.sending_data = {"author_user_id": author.id, "author_partner_id": author.partner_id.id}
+        # Odoo's sender passes over contacts without an address, and says nothing.
+        for move in to_send.filtered(lambda move: not move.partner_id.email):
+            # sudo: the invoice was checked by whoever has it sent; only the name of the template is read.
+            for order in move._get_subscriptions().sudo():
+                order._ask_to_call_customer(order._get_no_address_message(order.plan_id.invoice_mail_template_id))
 
     def _give_up_subscription_mail(self, error):
         """Leave an invoice unsent that cannot be, and tell the salesperson.

@@ -334,3 +334,8 @@ class TestAttention(NoticeCommon):
                 [mail] = self.mails(self.invoices(order))
                 self.assertIn("company@subscription.example.com", mail.email_from)
                 self.salesperson.active = True
+
+    def test_invoice_that_nobody_gets_asks_to_call_the_customer(self):
+        self.monthly.invoice_mail_template_id = self.env.ref("subscription_close_renew.mail_template_invoice")
+        self.customer.email = False
+        self.assertAsksToCall(self.unpaid(), "Subscription: Invoice")
