@@ -218,10 +218,11 @@ class TestPublicClosing(PortalCase):
         self.assertEqual(self.post(link).status_code, 403)
         self.assertEqual(self.order.subscription_state, "progress")
 
-    def test_former_customer_gets_no_link_for_the_renewal_of_another(self):
+    def test_former_contact_gets_no_link_for_the_renewal_of_another(self):
         order = self.paid_subscription()
         renewal = self.renewed_by(order)
-        renewal.sudo().partner_id = self.stranger.partner_id
+        new = self.colleague.partner_id
+        renewal.sudo().write({"partner_id": new.id, "partner_invoice_id": new.id})
         self.ask(order.name)
         for mail in self.link_mails():
             self.post(self.link_in(mail))
