@@ -311,7 +311,7 @@ class PaymentTransaction(models.Model):
 
     def _create_payment(self, **extra_create_values):
         # Somebody found out when the payment was made, and told in a pop-up.
-        values = RECORDED_PAYMENT.read(self.env.context, {})
+        values = RECORDED_PAYMENT.get(self.env.context, {})
         return super()._create_payment(**values, **extra_create_values)
 
     def _keep_subscription_token(self):

@@ -462,7 +462,7 @@ class SaleOrder(models.Model):
         :param dict vals: as for :meth:`write`
         """
         context = self.env.context
-        if not any(context.get(key) for key in UNTRACKED_KEYS) or _UNTRACKED.read(context):
+        if not any(context.get(key) for key in UNTRACKED_KEYS) or _UNTRACKED.get(context):
             return self
         if not vals.keys() & self._get_always_tracked_fields():
             return self

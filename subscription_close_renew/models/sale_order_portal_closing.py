@@ -29,7 +29,7 @@ class SaleOrder(models.Model):
 
     def _prepare_close_request_values(self, reason, end_date):
         values = super()._prepare_close_request_values(reason, end_date)
-        return values | {"close_by_customer": bool(_BY_CUSTOMER.read(self.env.context))}
+        return values | {"close_by_customer": bool(_BY_CUSTOMER.get(self.env.context))}
 
     def _prepare_keep_values(self):
         return super()._prepare_keep_values() | {"close_by_customer": False}

@@ -17,12 +17,10 @@ class SaleOrder(models.Model):
     @api.model
     def _close_unpaid(self):
         """Warn the customers of subscriptions that are about to close unpaid, and close those whose time is up."""
-        periods = self._get_unpaid_periods(Domain.TRUE)
-        for method, due in (
-            ("_close_as_unpaid", periods.filtered(lambda period: period._is_closing_due())),
-            ("_warn_unpaid", periods.filtered(lambda period: period._is_warning_due())),
-        ):
-            self._run_for_due(Domain("id", "in", due.order_id.ids), "id", method)
+        unpaid = Domain("id", "in", self._get_unpaid_periods(Domain.TRUE).order_id.ids)
+        # Which of them are due is found out one by one: what is wrong with one stops none of the others.
+        for method in ("_close_as_unpaid", "_warn_unpaid"):
+            self._run_for_due(unpaid, "id", method)
 
     def _get_unpaid_periods(self, domain):
         """Return the unpaid periods that may close their subscriptions; none whose payment is under way.

@@ -16,7 +16,7 @@ def as_method(records):
 
     :param records: of any model: lines that are made along with them count, too
     """
-    return _METHODS.grant(records.with_context(clean_context(records.env.context)))
+    return _METHODS.grant(records.with_env(records.env(context=clean_context(records.env.context))))
 
 
 class SaleSubscriptionGuardMixin(models.AbstractModel):
@@ -59,7 +59,7 @@ class SaleSubscriptionGuardMixin(models.AbstractModel):
     @api.model
     def _is_method(self):
         """Return whether a method writes, rather than somebody by hand."""
-        return bool(_METHODS.read(self.env.context))
+        return bool(_METHODS.get(self.env.context))
 
     @api.model
     @tools.ormcache()

@@ -138,7 +138,7 @@ class SaleSubscriptionMovement(models.Model):
 
         :raises UserError: unless it is the subscriptions that write
         """
-        if not _LEDGER.read(self.env.context):
+        if not _LEDGER.get(self.env.context):
             raise UserError(
                 self.env._("MRR movements are written by the subscriptions themselves, and never changed by hand.")
             )

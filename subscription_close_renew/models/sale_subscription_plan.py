@@ -310,7 +310,7 @@ class SaleSubscriptionPlan(models.Model):
         :rtype: float | None
         """
         self.ensure_one()
-        if increase := RENEWAL_INCREASE.read(self.env.context):
+        if increase := RENEWAL_INCREASE.get(self.env.context):
             return increase
         return {"keep": 0.0, "increase": self.renewal_increase, "pricelist": None}[self.renewal_pricing]
 

@@ -15,8 +15,8 @@ class TestGuard(BaseCase):
 
     def test_one_guard_does_not_vouch_for_another_of_the_same_key(self):
         ours, theirs = Guard("key"), Guard("key")
-        self.assertIsNone(ours.read({"key": theirs.seal()}))
+        self.assertIsNone(ours.get({"key": theirs.seal()}))
 
     def test_value_that_is_false_is_told_from_none(self):
         ours = Guard("key")
-        self.assertIs(ours.read({"key": ours.seal(False)}, default=True), False)
+        self.assertIs(ours.get({"key": ours.seal(False)}, default=True), False)

@@ -1,6 +1,7 @@
 import threading
 from unittest.mock import patch
 
+from odoo.http import Request
 from odoo.tools import mute_logger
 
 from .portal_common import PortalCase
@@ -88,3 +89,60 @@ class TestPortalRequests(PortalCase):
 
     def shows_page(self, url):
         return url.startswith(CLOSING) or url.endswith("/payment-method")
+
+    # Junk
+
+    @mute_logger("odoo.http")
+    def test_junk_in_an_address_breaks_nothing(self):
+        order, huge = f"/my/subscriptions/{self.order.id}", "9" * 30
+        for url in (
+            "/my/subscriptions?search=%00",
+            "/my/subscriptions?search=" + "x" * 5000,
+            "/my/subscriptions?page=²&sortby=%00&filterby=x&search_in=[]",
+            f"/my/subscriptions/page/{huge}",
+            "/my/subscriptions?page=-5&sortby=x&sortby=y",
+            f"/my/subscriptions/{huge}",
+            f"{order}?access_token=é&values=1&document=1&payment_amount=nan",
+            f"{order}?access_token=%00",
+            f"{order}/close?access_token=é",
+            f"/my/orders/{self.order.id}?access_token=é",
+            f"/my/orders/{huge}",
+            f"/my/orders/{self.order.id}/payment-method?access_token=é",
+            f"{CLOSING}/%00",
+            f"{CLOSING}/é",
+        ):
+            for user in (None, self.portal_user):
+                with self.subTest(url[:60], user=user and user.login):
+                    self.assertLess(self.request("GET", url, user).status_code, 500)
+
+    @mute_logger("odoo.http")
+    def test_file_in_place_of_a_text_is_refused(self):
+        before = self.state()
+        for url, data in self.forms().items():
+            for name in ("access_token", *data):
+                with self.subTest(url, name=name):
+                    self.log_in(self.portal_user)
+                    token = {"csrf_token": Request.csrf_token(self)}
+                    answer = self.url_open(url, data=token, files={name: ("a.txt", b"a")})
+                    self.env.invalidate_all()
+                    self.assertEqual((answer.status_code, self.state()), (400, before))
+
+    @mute_logger("odoo.http", "odoo.sql_db")
+    def test_junk_in_the_export_is_refused(self):
+        for data in (
+            None,
+            "[",
+            "[" * 5000,
+            "5",
+            '{"context": 5}',
+            '{"context": {"allowed_company_ids": "x"}, "measure": "mrr", "months": 3}',
+            '{"measure": {}, "months": 3}',
+            '{"measure": "mrr", "months": "3"}',
+            '{"measure": "mrr", "months": 3, "domain": 5}',
+            '{"measure": "mrr", "months": 3, "domain": [["nothing", "=", 1]]}',
+            '{"measure": "mrr", "months": 3, "domain": [["order_id.name", "=", "\\u0000"]]}',
+        ):
+            with self.subTest(str(data)[:60]):
+                values = {} if data is None else {"data": data}
+                answer = self.post("/subscriptions/retention/xlsx", self.sales_lead, **values)
+                self.assertIn(answer.status_code, (400, 403, 422))

@@ -4,9 +4,9 @@ Anything in a context can come from outside: RPC passes on every context that is
 there that JSON cannot express.
 
 >>> closing = Guard("closing")
->>> closing.read({"closing": True}) is None
+>>> closing.get({"closing": True}) is None
 True
->>> closing.read({"closing": closing.seal("by the customer")})
+>>> closing.get({"closing": closing.seal("by the customer")})
 'by the customer'
 """
 
@@ -25,14 +25,14 @@ class Guard:
         self.key = key
 
     def seal(self, value: Any = True):
-        """Return a value for the context that :meth:`read` accepts."""
+        """Return a value for the context that :meth:`get` accepts."""
         return _Sealed(self, value)
 
     def grant(self, records, value: Any = True):
         """Return records whose context has the value."""
         return records.with_context(**{self.key: self.seal(value)})
 
-    def read(self, context, default: Any = None):
+    def get(self, context, default: Any = None):
         """Return the value that this guard has put into a context; the default if there is none."""
         found = context.get(self.key)
         return found.value if isinstance(found, _Sealed) and found.guard is self else default
