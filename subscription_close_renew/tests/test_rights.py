@@ -318,3 +318,22 @@ class TestOneValue(SubscriptionPaymentCommon):
             self.bill()
         self.assertEqual((len(self.billed_periods(self.good)), self.billed_periods(bad)), (1, []))
         self.assertTrue(bad.set_aside_on)
+
+    @mute_logger(BATCH_LOGGER)
+    def test_error_in_the_deadline_of_one_keeps_no_other_from_being_warned(self):
+        self.monthly.auto_close_days = 10
+        bad, good = self.subscription(), self.subscription()
+        for order in (bad, good):
+            self.invoice(order)
+        periods = type(bad.period_ids)
+        get_deadline = periods._get_unpaid_deadline
+
+        def fail(period):
+            if period.order_id.id == bad.id:
+                raise ValueError("bad")
+            return get_deadline(period)
+
+        with patch.object(periods, "_get_unpaid_deadline", fail):
+            self.expire(until="2027-02-07")
+        self.assertFalse(bad.sudo().period_ids.closing_warned_on)
+        self.assertTrue(good.sudo().period_ids.closing_warned_on)
