@@ -45,7 +45,10 @@ class PaymentTransaction(models.Model):
         help="Its subscriptions are in exception until the outcome of this payment is known.",
     )
     told_on = fields.Date(
-        readonly=True, copy=False, help="When somebody was asked to look this payment up at the provider."
+        string="Look-Up Requested On",
+        readonly=True,
+        copy=False,
+        help="When somebody was asked to look this payment up at the provider.",
     )
 
     _holds_exception_idx = models.Index("(id) WHERE holds_exception")

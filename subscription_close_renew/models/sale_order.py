@@ -74,7 +74,7 @@ class SaleOrder(models.Model):
     plan_by_default = fields.Boolean(
         string="Plan Added Automatically",
         readonly=True,
-        help="The plan came with a subscription product, and goes with the last one.",
+        help="The plan was added along with a subscription product, and is removed with the last one.",
     )
     is_subscription = fields.Boolean(compute="_compute_is_subscription", search="_search_is_subscription")
     subscription_state = fields.Selection(

@@ -222,7 +222,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
         order = self.frozen_subscription()
         self.notify(self.charges(order), "done", carried_out=False)
         with (
-            patch.object(PaymentTransaction, "_create_payment", side_effect=UserError(self.env._("No journal."))),
+            patch.object(PaymentTransaction, "_create_payment", side_effect=UserError("No journal.")),
             mute_logger(SET_ASIDE),
         ):
             self.bill("2027-02-01")
