@@ -513,8 +513,8 @@ class SaleOrder(models.Model):
         for (record,) in self.sudo()._read_group(others, [name], limit=1):
             raise UserError(
                 self.env._(
-                    "Subscriptions of companies that you have no access to use %(record)s, so you cannot change it. "
-                    "Create one of your own instead.",
+                    "%(record)s is used by subscriptions of companies that you cannot access, so you cannot change it. "
+                    "Create your own instead.",
                     record=record.display_name,
                 )
             )
@@ -532,7 +532,9 @@ class SaleOrder(models.Model):
         for order in self.filtered(lambda order: order.plan_id and order.state == "sale"):
             if "start_date" in values and values["start_date"] != order.start_date:
                 raise UserError(
-                    self.env._("%(order)s has started: its start date cannot be changed.", order=order.display_name)
+                    self.env._(
+                        "%(order)s is confirmed, so its start date cannot be changed.", order=order.display_name
+                    )
                 )
             if values.get("end_date") and order.start_date and values["end_date"] < order.start_date:
                 raise UserError(

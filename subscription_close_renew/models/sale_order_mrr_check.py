@@ -38,7 +38,7 @@ class SaleOrder(models.Model):
         live = currency.format(difference["live"])
         if not currency.compare_amounts(difference["live"], difference["booked"]):
             return self.env._(
-                "The lines of %(order)s bring %(live)s a month, but its MRR or recurring total says otherwise.",
+                "The lines of %(order)s bring %(live)s a month, but its MRR or recurring total differs.",
                 order=self.name,
                 live=live,
             )
