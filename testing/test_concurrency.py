@@ -601,9 +601,7 @@ def test_two_who_confirm_two_renewals_renew_once_and_one_is_told_by_which(shop):
     pay(shop, order)
     first = press_renew(shop, order)
     with shop.env() as env:
-        subscription = env["sale.order"].browse(order)
-        start = subscription._get_next_unbilled_date()
-        second = env["sale.order"].create(subscription._prepare_renewal_values(start)).id
+        second = env["sale.order"].browse(order)._make_renewals().id
     told = get_outcomes(shop, partial(confirm, shop, first), partial(confirm, shop, second))
     [error] = filter(None, told)
     winner = second if told[0] else first
@@ -637,11 +635,10 @@ def test_billing_and_confirmation_at_once_bill_no_period_twice(shop):
             subscription.period_ids.write(
                 {name: subscription.period_ids[name] - back for name in ("date_start", "date_end")}
             )
-            subscription._write_subscription({"anchor_date": subscription.anchor_date - back})
-            subscription.write({"start_date": subscription.start_date - back})
+            dates = {name: subscription[name] - back for name in ("anchor_date", "start_date")}
+            subscription._write_subscription(dates)
             subscription._update_next_invoice_date()
-            start = subscription._get_next_unbilled_date()
-            renewal = env["sale.order"].create(subscription._prepare_renewal_values(start)).id
+            renewal = subscription._make_renewals().id
         assert get_outcomes(shop, shop.bill, partial(confirm, shop, renewal)) == [None, None]
         shop.bill()
         with shop.env() as env:

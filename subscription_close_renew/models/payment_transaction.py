@@ -24,8 +24,20 @@ DAYS_PENDING = 7
 CHARGE_LOCK = 192027
 # The values of a payment whose outcome somebody has found out.
 RECORDED_PAYMENT = Guard("subscription_payment_values")
-# What a payment under way was asked for, of which only its own code may say otherwise.
-ASKED_FIELDS = frozenset(("amount", "currency_id", "invoice_ids", "operation", "provider_id", "token_id"))
+# What a payment under way was asked for and what became of it: only its own code may say otherwise.
+ASKED_FIELDS = frozenset(
+    (
+        "amount",
+        "currency_id",
+        "holds_exception",
+        "invoice_ids",
+        "operation",
+        "provider_id",
+        "sale_order_ids",
+        "state",
+        "token_id",
+    )
+)
 
 
 class ProviderUnreachable(StopRun):

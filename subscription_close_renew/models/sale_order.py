@@ -532,9 +532,7 @@ class SaleOrder(models.Model):
         for order in self.filtered(lambda order: order.plan_id and order.state == "sale"):
             if "start_date" in values and values["start_date"] != order.start_date:
                 raise UserError(
-                    self.env._(
-                        "%(order)s is confirmed, so its start date cannot be changed.", order=order.display_name
-                    )
+                    self.env._("%(order)s is confirmed, so its start date cannot be changed.", order=order.display_name)
                 )
             if values.get("end_date") and order.start_date and values["end_date"] < order.start_date:
                 raise UserError(

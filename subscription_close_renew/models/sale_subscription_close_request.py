@@ -49,8 +49,12 @@ class SaleSubscriptionCloseRequest(models.Model):
         ondelete="cascade",
         help="The subscription for which a link was sent.",
     )
-    email_digest = fields.Char(string="Email Address Fingerprint", help="A fingerprint of the email address that the link was sent to.")
-    is_used = fields.Boolean(help="The subscription has been closed or kept since then, so the link no longer closes it.")
+    email_digest = fields.Char(
+        string="Email Address Fingerprint", help="A fingerprint of the email address that the link was sent to."
+    )
+    is_used = fields.Boolean(
+        help="The subscription has been closed or kept since then, so the link no longer closes it."
+    )
 
     @api.model
     def _get_legal_labels(self):
