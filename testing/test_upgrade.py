@@ -23,6 +23,19 @@ KEPT = {
     "payment_transaction": "id, reference, state, amount",
 }
 """What people and programs go by, by table."""
+UNKNOWN = """
+WITH charge AS (
+    UPDATE payment_transaction SET state = 'draft', operation = 'offline'
+     WHERE id = (SELECT min(link.transaction_id) FROM account_invoice_transaction_rel link
+                   JOIN account_move_line line ON line.move_id = link.invoice_id AND line.subscription_id IS NOT NULL)
+ RETURNING id
+)
+UPDATE sale_order SET payment_exception = TRUE
+ WHERE id IN (SELECT line.subscription_id FROM charge
+                JOIN account_invoice_transaction_rel link ON link.transaction_id = charge.id
+                JOIN account_move_line line ON line.move_id = link.invoice_id AND line.subscription_id IS NOT NULL)
+"""
+"""Leaves a charge of the demonstration company without an answer."""
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +48,7 @@ def upgraded(place, base, tmp_path_factory):
         archive.extractall(folder)
     name = place.scratch.database(place.databases, base, "upgrade")
     place.odoo.without_addon(folder).install(name, [project.ADDON])
+    place.databases.sql(UNKNOWN, name)
     before = rows(place, name)
     logged = place.odoo.install(name, [project.ADDON], update=True)
     return name, before, logged
@@ -84,3 +98,9 @@ def test_mails_name_no_sender_who_has_left(place, upgraded):
     )
     assert senders
     assert all("user_id.filtered('active')" in sender for [sender] in senders), senders
+
+
+def test_only_the_charge_without_an_answer_holds_its_exception(place, upgraded):
+    name, _before, _logged = upgraded
+    held = place.databases.sql("SELECT state, operation FROM payment_transaction WHERE holds_exception", name)
+    assert held == [["draft", "offline"]]
