@@ -157,7 +157,7 @@ class Shop:
     def bill_next_period(self, order):
         """Let the next period come today, with the payment of the one before to be tried again today."""
         with self.env() as env:
-            env["sale.order"].browse(order).next_invoice_date = env.cr.now().date()
+            env["sale.order"].browse(order)._write_subscription({"next_invoice_date": env.cr.now().date()})
             env["sale.order"].browse(order).period_ids.retry_date = "2999-01-01"
         self.bill()
         with self.env() as env:

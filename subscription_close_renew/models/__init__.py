@@ -2,6 +2,7 @@ from . import (
     account_move,
     account_move_line,
     account_move_send,
+    account_payment,
     ir_cron,
     ir_http,
     ir_module_module,

@@ -40,6 +40,7 @@ STEERING_FIELDS = frozenset(
         "next_invoice_date",
         "payment_exception",
         "payment_token_id",
+        "plan_by_default",
         "plan_id",
         "resume_date",
         "start_date",

@@ -74,15 +74,30 @@ class SaleOrder(models.Model):
                     )
                 )
 
+    @api.model_create_multi
+    def create(self, vals_list):
+        # Before the orders are there: one that somebody makes for a customer is no right to the customer's cards yet.
+        self._check_token_access(vals_list)
+        return super().create(vals_list)
+
     def write(self, vals):
         by_hand = "payment_exception" in vals and not vals["payment_exception"] and not self._is_method()
         lifted = self.filtered("payment_exception") if by_hand else self.browse()
-        if vals.get("payment_token_id") and not self._is_method():
-            # What somebody cannot see is not theirs to charge.
-            self.env["payment.token"].browse(vals["payment_token_id"]).check_access("read")
+        self._check_token_access([vals])
         res = super().write(vals)
         lifted._note_charges_failed()
         return res
+
+    @api.model
+    def _check_token_access(self, vals_list):
+        """Refuse payment methods that the user cannot see: they are not theirs to charge.
+
+        :param list vals_list: values of orders
+        :raises AccessError: if one of them names such a payment method
+        """
+        if not self._is_method():
+            chosen = {vals["payment_token_id"] for vals in vals_list if vals.get("payment_token_id")}
+            self.env["payment.token"].browse(chosen).check_access("read")
 
     def action_subscription_resolve_exception(self):
         """Open the pop-up that asks whether the payment happened whose outcome is unknown.

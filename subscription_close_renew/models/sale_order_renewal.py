@@ -3,6 +3,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Command
 from odoo.tools import SQL, format_date
 
+from .sale_order import UNTRACKED_KEYS
 from .sale_subscription_guard_mixin import as_method
 
 
@@ -49,7 +50,8 @@ class SaleOrder(models.Model):
         subscriptions = self.filtered("plan_id")
         (self - subscriptions).origin_order_id = False
         for order in subscriptions:
-            order.origin_order_id = order.subscription_id.origin_order_id or order._origin
+            # In a form, what somebody enters is no link yet, and tells nothing of another order.
+            order.origin_order_id = order._origin.subscription_id.origin_order_id or order._origin
 
     @api.depends("origin_order_id")
     def _compute_history_count(self):
@@ -496,5 +498,7 @@ class SaleOrder(models.Model):
         """Cancel the open renewal quotations of closed subscriptions."""
         res = super()._close()
         # Whoever may close the subscription may cancel its renewal quotations, also those of a colleague.
-        self.sudo().renewal_ids.filtered(lambda order: order.state in ("draft", "sent"))._action_cancel()
+        renewals = self.sudo().renewal_ids.filtered(lambda order: order.state in ("draft", "sent"))
+        # The chatter of each says so, whatever the context of the caller.
+        renewals.with_context(**dict.fromkeys(UNTRACKED_KEYS, False))._action_cancel()
         return res

@@ -13,7 +13,8 @@ class TestBillingStatus(SubscriptionCommon):
     def test_status_says_what_happens_next_and_why(self):
         in_exception = self.subscription()
         in_exception.sudo().payment_exception = True
-        closing = self.subscription(start="2027-03-15")
+        closing = self.subscription(start="2027-02-15")
+        self.bill("2027-02-15")
         closing.end_date = "2027-03-01"
         for order, words in (
             (self.quotation(), "is not confirmed: it is invoiced from its start date on"),

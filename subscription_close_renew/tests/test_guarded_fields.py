@@ -14,6 +14,7 @@ SET_BY_PEOPLE = {
         "next_invoice_date",
         "payment_exception",
         "payment_token_id",
+        "plan_by_default",
         "plan_id",
         "resume_date",
         "start_date",

@@ -173,7 +173,8 @@ class Histories:
         if order.state == "cancel":
             names = ["again"]
         if order.is_closing:
-            names = [*names, "keep"]
+            # Seldom otherwise, among all that may happen.
+            names = [*names, *["keep"] * 3]
         if self.get_open_renewal(order):
             return [*names, "confirm", "decline", "change_renewal"]
         return [*names, "renew", "renew"] if order.subscription_state == "progress" else names

@@ -260,7 +260,7 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
         order = self.subscription()
         other = self.env["res.partner"].create({"name": "Other Customer"})
         with self.assertRaisesRegex(ValidationError, "not one of the customer"):
-            order.payment_token_id = self.card(partner=other)
+            order.with_user(self.sales_lead).payment_token_id = self.card(partner=other)
 
     def test_customer_cannot_change_under_a_card(self):
         order = self.subscription(card=self.card())
@@ -274,7 +274,7 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
             {"company_id": self.make_company("Other Company").id, "code": "none", "state": "disabled"}
         )
         with self.assertRaisesRegex(ValidationError, "in its company"):
-            order.payment_token_id = self.card(provider_id=provider.id)
+            order.sudo().payment_token_id = self.card(provider_id=provider.id)
 
     def test_card_is_to_be_kept_only_for_orders_with_a_plan(self):
         required = self.payment_provider._is_tokenization_required

@@ -1,6 +1,6 @@
 from unittest.mock import patch
 
-from odoo.exceptions import AccessError, UserError
+from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -99,6 +99,17 @@ class TestRightsToCards(SubscriptionPaymentCommon):
         with self.assertRaises(UserError):
             mine.payment_token_id = self.theirs
 
+    def test_card_that_cannot_be_seen_comes_with_no_new_order(self):
+        with self.assertRaises(AccessError):
+            self.quotation(user=self.other_salesperson, payment_token_id=self.theirs.id)
+
+    def test_payment_is_not_made_with_the_card_of_another_customer(self):
+        other = self.env["res.partner"].create({"name": "Other"})
+        with self.assertRaisesRegex(ValidationError, "another customer or company"):
+            self.env["account.payment"].create(
+                {"partner_id": other.id, "amount": 10, "journal_id": self.bank_journal.id, "payment_token_id": self.theirs.id}
+            )
+
 
 @tagged("post_install", "-at_install")
 class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
@@ -116,7 +127,7 @@ class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
     def test_shared_plan_that_runs_elsewhere_is_not_changed(self):
         self.subscription()
         for values in ({"company_id": self.other.id}, {"active": False}, {"auto_close_days": 1}, {"name": "Ours"}):
-            with self.subTest(values), self.assertRefused("no access to use"):
+            with self.subTest(values), self.assertRefused("that you cannot access"):
                 self.monthly.with_user(self.theirs).write(values)
 
     def test_administrator_of_both_companies_changes_it(self):
@@ -143,7 +154,7 @@ class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
 
     def test_close_reason_that_another_company_uses_is_not_changed(self):
         self.churned_subscription()
-        with self.assertRefused("no access to use"):
+        with self.assertRefused("that you cannot access"):
             self.reason.with_user(self.theirs).active = False
         self.reason.with_user(self.both).name = "Moves to the Moon"
 

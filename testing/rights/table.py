@@ -55,11 +55,12 @@ COVERED = {
     "ir.module.module.button_install": "for those who install modules; see test_incompatibility",
     "res.config.settings.get_values": "for administrators of Odoo",
     "res.config.settings.set_values": "for administrators of Odoo",
+    "sale.order.action_confirm": "the attacks: nothing of another's is renewed by confirming",
     "res.users.action_archive": "for administrators of Odoo",
 }
 """Methods of Odoo that the addon extends: where they are dealt with."""
 
-BY_TABLES = ("create", "default_get", "write")
+BY_TABLES = ("create", "default_get", "unlink", "write")
 """Methods of Odoo that the addon extends and that the tables of models and fields are about."""
 
 MODELS = """
@@ -71,8 +72,8 @@ sale.subscription.period          period       r      .      .       .         r
 sale.subscription.movement        movement     r      .      .       .         r       .    r    r     .
 sale.subscription.report          row          r      .      .       .         r       .    r    r     .
 sale.subscription.close.request   request      .      .      .       .         .       .    .    r     .
-sale.subscription.plan            plan         r      .      .       .         r       r    r    crw   crw
-sale.order.close.reason           reason       r      .      .       .         r       r    r    crw   crw
+sale.subscription.plan            plan         r      .      .       .         r       r    r    cr    cr
+sale.order.close.reason           reason       r      .      .       .         r       r    r    cr    cr
 sale.subscription.close.wizard    pop_ups      crw    .      .       .         .       .    c    c     .
 sale.subscription.pause.wizard    pop_ups      crw    .      .       .         .       .    c    c     .
 sale.subscription.renew.wizard    pop_ups      crw    .      .       .         .       .    c    c     .
@@ -114,6 +115,7 @@ context, or as a default value of their own (`ir.default`)."""
 
 CONTEXT = {
     "force_price_recomputation": "Odoo's own: the prices of a quotation are computed again",
+    "include_business_fields": "Odoo's own: what a copy of an invoice keeps; see the attacks",
     "proforma": "Odoo's own: what a mail says",
     "subscription_quotation": "a quotation from the app Subscriptions begins with the default plan",
 }

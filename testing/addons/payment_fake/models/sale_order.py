@@ -9,8 +9,12 @@ class SaleOrder(models.Model):
     _inherit = "sale.order"
 
     def _update_next_invoice_date(self):
-        if "fake" not in self.sudo().payment_token_id.mapped("provider_code"):
-            return super()._update_next_invoice_date()
-        killing.reach("posted")
-        self.env.cr.postcommit.add(partial(killing.reach, "moved"))
+        if self._was_answered_by_fake():
+            killing.reach("posted")
+            self.env.cr.postcommit.add(partial(killing.reach, "moved"))
         return super()._update_next_invoice_date()
+
+    def _was_answered_by_fake(self):
+        """Return whether the provider has answered, so that it is no trial whether the invoice can be posted."""
+        charges = self.sudo().period_ids.transaction_ids.filtered(lambda charge: charge.provider_code == "fake")
+        return any(charge.state != "draft" for charge in charges)
