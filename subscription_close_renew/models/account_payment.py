@@ -17,6 +17,4 @@ class AccountPayment(models.Model):
             customer = payment.partner_id.commercial_partner_id
             companies = payment.company_id.sudo().parent_ids
             if token.partner_id.commercial_partner_id != customer or token.company_id not in companies:
-                raise ValidationError(
-                    self.env._("The stored payment method belongs to another customer or company.")
-                )
+                raise ValidationError(self.env._("The stored payment method belongs to another customer or company."))

@@ -107,7 +107,12 @@ class TestRightsToCards(SubscriptionPaymentCommon):
         other = self.env["res.partner"].create({"name": "Other"})
         with self.assertRaisesRegex(ValidationError, "another customer or company"):
             self.env["account.payment"].create(
-                {"partner_id": other.id, "amount": 10, "journal_id": self.bank_journal.id, "payment_token_id": self.theirs.id}
+                {
+                    "partner_id": other.id,
+                    "amount": 10,
+                    "journal_id": self.bank_journal.id,
+                    "payment_token_id": self.theirs.id,
+                }
             )
 
 
