@@ -174,7 +174,7 @@ class Histories:
             names = ["again"]
         if order.is_closing:
             # Seldom otherwise, among all that may happen.
-            names = [*names, *["keep"] * 3]
+            names = [*names, *["keep"] * 6]
         if self.get_open_renewal(order):
             return [*names, "confirm", "decline", "change_renewal"]
         return [*names, "renew", "renew"] if order.subscription_state == "progress" else names
