@@ -169,7 +169,7 @@ class AccountMove(models.Model):
         :raises UserError: naming the invoice and the payment
         """
         for invoice in self.filtered("line_ids.subscription_id"):
-            # sudo: whoever may change the invoice, as Odoo checks, is told which payment holds it.
+            # sudo: Odoo checks the right to change the invoice; only what holds it is named.
             payments = invoice.sudo().transaction_ids.filtered(
                 lambda transaction: transaction.operation != "refund" and transaction._is_under_way()
             )

@@ -383,7 +383,7 @@ class PaymentTransaction(models.Model):
         return not any(charge.id > self.id for charge in charges)
 
     def _report_overpayment(self):
-        """Tell whoever is responsible that invoices of subscriptions needed less than this payment brought."""
+        """Ask the responsible person to look at what a payment brought beyond what its invoices needed."""
         self.ensure_one()
         if self.state != "done" or not self.payment_id or self.operation in ("refund", "validation"):
             return
