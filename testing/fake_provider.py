@@ -34,6 +34,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
+FACTS = ("reference", "token", "amount", "currency", "by")
+"""What the ledger says about each step of a charge; `by`, if the customer began it and not the shop."""
 KILL_HEADER = "X-Kill-Pid"
 """Names the process to kill once the charge has been dealt with and before it is answered."""
 
@@ -177,7 +179,8 @@ class Provider:
         """Let a customer pay on a page of the provider, give up, or forget about it: the shop is notified of it."""
         mode = MODES[asked["mode"]]
         facts = {key: asked[key] for key in ("reference", "token", "amount", "currency")}
-        self.ledger.add(mode.fact, {**facts, "by": "customer"})
+        facts["by"] = "customer"
+        self.ledger.add(mode.fact, facts)
         self._remember(mode, facts)
 
     def _remember(self, mode: Mode, facts: dict) -> dict:
@@ -226,7 +229,7 @@ class Provider:
         met = {}
         for reference in references or list(self._due):
             later, notification = self._due.pop(reference)
-            facts = {key: notification[key] for key in ("reference", "token", "amount", "currency")}
+            facts = {key: notification[key] for key in FACTS if key in notification}
             if later:
                 self.ledger.add(later, facts)
             met[reference], _text = post(self.webhook, notification)

@@ -23,9 +23,10 @@ def transaction(reference="S1-1", state="done", invoices=(1,), **changed):
     return {"reference": reference, "invoices": list(invoices), **outcome, **CARD, **changed}
 
 
-def invoice(number=1, paid=True, mails=1):
+def invoice(number=1, paid=True, mails=1, by_hand=False):
     amounts = {"amount": 100.0, "settled": 100.0 if paid else 0.0}
-    return {"id": number, "state": "posted", "paid": paid, "mails": mails, "token": "ok:1", **amounts}
+    facts = {"mails": mails, "token": "ok:1", "by_hand": by_hand}
+    return {"id": number, "state": "posted", "paid": paid, **facts, **amounts}
 
 
 def payment(amount=100.0, by_hand=False):
@@ -226,9 +227,10 @@ def test_money_that_only_the_provider_knows():
     missing = books(payments=[])
     assert audit.out_of_sight(charge(), missing) == ["100.0 of ok:1 are at the provider, and 0 in the books"]
     assert audit.out_of_sight(charge(), missing._replace(orders=[order(payment_exception=True)])) == []
-    given_up = [*charge(), fact("resolved", outcome="unpaid")]
-    assert audit.out_of_sight(given_up, missing) == []
-    assert audit.out_of_sight([*given_up, fact("notified", status=200, says="done")], missing) != []
+    for outcome in ("unpaid", "taken over"):
+        resolved = [*charge(), fact("resolved", outcome=outcome)]
+        assert audit.out_of_sight(resolved, missing) == []
+        assert audit.out_of_sight([*resolved, fact("notified", status=200, says="done")], missing) != []
 
 
 def test_money_paid_twice_of_which_nobody_is_told():
@@ -294,11 +296,13 @@ def test_what_waits_for_somebody_is_settled():
     unbilled = {**unpaid, "orders": [order("2027-02-01")]}
     closed = {**unpaid, "orders": [order("2027-02-01", state="churned")]}
     by_invoice = {**unpaid, "orders": [order("2027-03-02", card=False)]}
+    by_hand = {**unpaid, "orders": [order("2027-03-02")], "invoices": [invoice(paid=False, by_hand=True)]}
     assert audit.unsettled([], books([transaction(state="error")], **later), TODAY) == []
     assert audit.unsettled([], books([transaction(state="pending")], **unpaid), TODAY) == []
     assert audit.unsettled([], books([transaction(state="draft")], **frozen), TODAY) == []
     assert audit.unsettled([], books([], **closed), TODAY) == []
     assert audit.unsettled([], books([], **by_invoice), TODAY) == []
+    assert audit.unsettled([], books([], **by_hand), TODAY) == []
     assert audit.unsettled([fact("refused")], books([transaction(state="error")], **unbilled), TODAY) == []
 
 

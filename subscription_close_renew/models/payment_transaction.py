@@ -173,11 +173,27 @@ class PaymentTransaction(models.Model):
         :rtype: bool
         """
         self.ensure_one()
-        if self.state != "draft" or not self.holds_exception or self.told_on:
-            return False
+        return self.state == "draft" and self.holds_exception and not self.told_on and not self._is_waited_for()
+
+    def _is_waited_for(self):
+        """Return whether the process that began a charge still waits for its answer.
+
+        :rtype: bool
+        """
+        self.ensure_one()
         lock = SQL("SELECT pg_try_advisory_xact_lock(%s, %s)", CHARGE_LOCK, self.id)
         [[is_free]] = self.env.execute_query(lock)
-        return is_free
+        return not is_free
+
+    def _check_not_waited_for(self):
+        """Refuse to say by hand what became of charges whose answer may come at any moment: it would be lost.
+
+        :raises UserError: naming their subscriptions
+        """
+        begun = self.filtered(lambda charge: charge.state == "draft" and charge.holds_exception)
+        waited_for = begun.filtered(lambda charge: charge._is_waited_for())
+        if waited_for:
+            raise UserError(waited_for.invoice_ids._get_subscriptions()._get_at_work_message())
 
     def _is_overdue(self):
         """Return whether the notification of a payment is long in coming, and nobody was asked to look it up.

@@ -274,13 +274,18 @@ class SaleOrder(models.Model):
         :raises UserError: if somebody else holds one of them
         """
         if self and self.try_lock_for_update(allow_referencing=True) != self:
-            raise UserError(
-                self.env._(
-                    "%(orders)s: billing is at work on this at the moment. Try again in a minute.",
-                    orders=", ".join(self.mapped("name")),
-                )
-            )
+            raise UserError(self._get_at_work_message())
         self.invalidate_recordset(["payment_exception", "subscription_state"])
+
+    def _get_at_work_message(self):
+        """Return what people read who have to wait until billing is done with subscriptions.
+
+        :rtype: str
+        """
+        return self.env._(
+            "%(orders)s: billing is at work on this at the moment. Try again in a minute.",
+            orders=", ".join(self.mapped("name")),
+        )
 
     def _lift_settled_exception(self, transaction):
         """End the exception of subscriptions once no other charge of theirs has an unknown outcome.
@@ -317,6 +322,7 @@ class SaleOrder(models.Model):
         # Whoever may resolve the exception records the payment: neither transactions nor invoices need be theirs.
         order = self.sudo()
         transactions = order._get_charges_to_resolve()
+        transactions._check_not_waited_for()
         order._check_payment_date(payment_date, transactions)
         for transaction in transactions:
             transaction._record_as_paid(payment_date, reference)
@@ -376,12 +382,15 @@ class SaleOrder(models.Model):
             )
 
     def _resolve_as_unpaid(self):
-        """End an exception because its payment was not made."""
+        """End an exception because its payment was not made: it is asked for again, however it was invoiced meanwhile."""
         self.message_post(body=self.env._("Payment Failure resolved: not paid. It is asked for anew."))
+        # Whoever may change the order says what became of its payments.
+        charges = self.sudo()._get_charges_to_resolve()
         if self.payment_exception:
             self.payment_exception = False
         else:
             self._note_charges_failed()
+        charges._get_subscription_periods()._retry_today()
 
     def _note_charges_failed(self):
         """Take the charges whose outcome was unknown as failed, as somebody found out: they may be made again."""
@@ -389,13 +398,13 @@ class SaleOrder(models.Model):
         for order in self.sudo():
             periods = order.period_ids.filtered(lambda period: period.charge_state == "unknown")
             charges = order._get_charges_to_resolve()
+            charges._check_not_waited_for()
             pending = charges.filtered(lambda charge: charge.state in ("pending", "authorized"))
             periods |= pending._get_subscription_periods()
             charges._note_not_paid()
             periods.charge_state = False
             if order.subscription_state in RUNNING_STATES:
-                invoiced = periods.filtered(lambda period: period.state == "invoiced")
-                invoiced.retry_date = order.company_id._get_subscription_today()
+                periods._retry_today()
             else:
                 periods._drop_reserved()
 

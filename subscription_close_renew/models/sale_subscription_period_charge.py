@@ -193,6 +193,11 @@ class SaleSubscriptionPeriod(models.Model):
                 # It had given way to a payment that came to nothing.
                 period.retry_date = period.company_id._get_subscription_today() + timedelta(days=1)
 
+    def _retry_today(self):
+        """Let the next run ask once more for what is open of these periods."""
+        for period in self.filtered(lambda period: period.state == "invoiced" and period._is_owed()):
+            period.retry_date = period.company_id._get_subscription_today()
+
     def _set_charge_state(self, state):
         """Write down what became of a charge of these periods, unless another is still to come to something.
 

@@ -3,6 +3,9 @@ import requests
 from odoo.exceptions import AccessError
 from odoo.fields import Command
 from odoo.tests import Form, tagged
+from odoo.tools import SQL
+
+from odoo.addons.subscription_close_renew.models.payment_transaction import CHARGE_LOCK
 
 from .payment_common import SubscriptionPaymentCommon
 
@@ -489,6 +492,35 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
             self.bill("2027-02-01")
         self.assertEqual(order.period_ids.status, "paid")
         self.assertEqual(len(set(self.calls)), 2)
+
+    def test_next_run_charges_what_was_posted_meanwhile(self):
+        order = self.frozen_subscription()
+        self.open_invoice(order).action_post()
+        self.resolve(order, "unpaid")
+        with self.provider("done"):
+            self.bill("2027-02-01")
+        self.assertEqual(order.period_ids.status, "paid")
+
+    def test_next_run_charges_what_was_invoiced_by_hand_meanwhile(self):
+        order = self.frozen_subscription()
+        self.invoice(order)
+        self.resolve(order, "unpaid")
+        with self.provider("done"):
+            self.bill("2027-02-01")
+        self.assertEqual(order.period_ids.status, "paid")
+
+    def test_charge_whose_answer_is_awaited_is_not_resolved_by_hand(self):
+        order = self.frozen_subscription()
+        # This test's own connection would not wait for itself.
+        awaited = self.charges(order).sudo().copy({"reference": "awaited", "invoice_ids": []})
+        awaited.write({"holds_exception": True, "invoice_ids": self.open_invoice(order).ids})
+        with self.registry.cursor() as other:
+            other.execute(SQL("SELECT pg_advisory_xact_lock(%s, %s)", CHARGE_LOCK, awaited.id))
+            for outcome in ("paid", "unpaid"):
+                with self.subTest(outcome), self.assertRefused("at work on this at the moment"):
+                    self.resolve(order, outcome)
+            with self.assertRefused("at work on this at the moment"):
+                order.payment_exception = False
 
     def test_charge_failed(self):
         order = self.frozen_subscription()

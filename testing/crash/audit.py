@@ -32,7 +32,7 @@ class Books(NamedTuple):
     transactions: list[dict]
     """`reference`, `state`, `mismatch`, `operation`, `amount`, `token`, `invoices`"""
     invoices: list[dict]
-    """`id`, `state`, `paid`, `amount`, `settled`, `mails`, `token`"""
+    """`id`, `state`, `paid`, `amount`, `settled`, `mails`, `token`, `by_hand`"""
     payments: list[dict]
     """`amount`, `by_hand`, `token`"""
     periods: list[dict]
@@ -70,9 +70,9 @@ def not_looked_at(ledger: list[dict]) -> set[str]:
     return {line["reference"] for line in ledger if line["kind"] == "refused"} - followed
 
 
-def _said(ledger: list[dict], outcome: str) -> set[str]:
-    """The references of charges of which a person has said that they were `paid` or `unpaid`."""
-    return {line["reference"] for line in ledger if line["kind"] == "resolved" and line["outcome"] == outcome}
+def _said(ledger: list[dict], *outcomes: str) -> set[str]:
+    """The references of charges that a person has called `paid` or `unpaid`, or has `taken over` to register them."""
+    return {line["reference"] for line in ledger if line["kind"] == "resolved" and line["outcome"] in outcomes}
 
 
 def charges_without_transaction(ledger: list[dict], books: Books) -> list[str]:
@@ -186,7 +186,7 @@ def taken_for_failed(ledger: list[dict], books: Books) -> list[str]:
     A question that follows a charge cannot fail it, when it is not answered or not looked at.
     """
     # Who has invoiced a paid period by hand lifts the exception without a word about the transaction.
-    asked, followed, failed = set(), set(), _said(ledger, "unpaid") | _said(ledger, "paid")
+    asked, followed, failed = set(), set(), _said(ledger, "unpaid", "paid", "taken over")
     for line in ledger:
         reference = line["reference"]
         if line["kind"] == "request":
@@ -216,8 +216,9 @@ def forgotten_while_unknown(books: Books) -> list[str]:
 
 def out_of_sight(ledger: list[dict], books: Books) -> list[str]:
     """Money that the provider has and the books do not, once all is at rest, and nobody is asked to look for."""
-    # What a person has called unpaid is heard of when the provider's notification comes.
-    silent = _said(ledger, "unpaid") - {line["reference"] for line in ledger if line["kind"] == "notified"}
+    # What a person has called unpaid, or is about to register, is heard of when the provider's notification comes.
+    notified = {line["reference"] for line in ledger if line["kind"] == "notified"}
+    silent = _said(ledger, "unpaid", "taken over") - notified
     charged, recorded = Counter(), Counter()
     for line in ledger:
         if line["kind"] == "booked" and line["reference"] not in silent:
@@ -295,7 +296,8 @@ def unsettled(ledger: list[dict], books: Books, today: str) -> list[str]:
     for transaction in by_odoo:
         for invoice in transaction["invoices"]:
             charges[invoice].append(transaction)
-    paid = {invoice["id"] for invoice in books.invoices if invoice["paid"]}
+    # Who makes an invoice by hand looks after its payment.
+    settled = {invoice["id"] for invoice in books.invoices if invoice["paid"] or invoice["by_hand"]}
     found = out_of_sight(ledger, books) + overpaid_untold(books)
     for order in books.orders:
         ignored = order["token"] in last and last[order["token"]]["reference"] in refused
@@ -304,7 +306,7 @@ def unsettled(ledger: list[dict], books: Books, today: str) -> list[str]:
         if order["next_invoice_date"] <= today:
             found.append(f"subscription {order['id']} was not billed on {order['next_invoice_date']}")
         for period in books.periods:
-            if period["order"] != order["id"] or paid.intersection(period["invoices"]) or not order["card"]:
+            if period["order"] != order["id"] or settled.intersection(period["invoices"]) or not order["card"]:
                 continue
             states = {transaction["state"] for invoice in period["invoices"] for transaction in charges[invoice]}
             again = period["retry"] and period["retry"] > today and states <= {"error", "cancel"}

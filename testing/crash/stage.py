@@ -41,7 +41,7 @@ DEEDS = {
     "credit-invoice": "",
     "register-payment": "",
     "invoice-by-hand": "",
-    "invoice-by-hand-and-untick": "paid",
+    "invoice-by-hand-and-untick": "taken over",
     "invoice-by-hand-untick-and-pay": "paid",
     "untick": "unpaid",
     "resolve-as-paid": "paid",
@@ -81,7 +81,7 @@ transactions AS (
 ),
 invoices AS (
     SELECT m.id, m.state, m.amount_total AS amount, m.payment_state IN ('paid', 'in_payment') AS paid,
-           m.amount_total - m.amount_residual AS settled, p.name AS token,
+           m.amount_total - m.amount_residual AS settled, p.name AS token, m.create_uid != 1 AS by_hand,
            (SELECT count(*) FROM mail_message l
              WHERE l.model = 'account.move' AND l.res_id = m.id AND l.message_type = 'comment') AS mails
       FROM account_move m JOIN res_partner p ON p.id = m.partner_id
