@@ -121,11 +121,13 @@ class Databases:
         )
 
     def _made(self, name: str, build, *, kind: str, keep=lambda: True) -> str:
-        with cache.locked(f"template-{self.odoo.server.name}", "a template database"):
+        # One lock for each server, whether a run has started it or was given it by another.
+        reach = self.odoo.server.reach
+        server = cache.digest(reach.get("PGHOST", ""), reach.get("PGPORT", ""))
+        with cache.locked(f"template-{server}", "a template database"):
             if name in self.names():
                 return name
-            draft = f"{_OWNER}_making"
-            self.drop(draft)
+            draft = owned(f"test_{self.odoo.work.name}_making")
             build(draft)
             if not keep():
                 # It goes with this run.
