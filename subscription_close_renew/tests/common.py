@@ -14,6 +14,7 @@ with those of the accountant. `self.env` itself has all rights, and serves to pr
 
 from contextlib import contextmanager
 from itertools import pairwise
+from unittest.mock import patch
 
 from odoo import api, fields
 from odoo.exceptions import UserError
@@ -160,18 +161,40 @@ class SubscriptionCommon(TransactionCase):
             company_ids=[Command.set(companies.ids)],
         )
 
+    def setUp(self):
+        # Odoo clears all caches after each test. A page spends half of its time on reading views and routes again, so
+        # that those stay which the test did not invalidate.
+        with patch.object(self.registry, "clear_all_caches", self._clear_caches_invalidated_since(self.registry)):
+            super().setUp()
+
+    @staticmethod
+    def _clear_caches_invalidated_since(registry):
+        """Return a function that clears the caches of a registry that were invalidated since now."""
+        before = dict(registry.cache_sequences)
+
+        def clear():
+            signalled = {name for name, sequence in registry.cache_sequences.items() if sequence != before[name]}
+            invalidated = signalled | registry.cache_invalidated
+            if invalidated:
+                registry.clear_cache(*invalidated)
+            registry.cache_invalidated.clear()
+
+        return clear
+
     # What people do
 
-    def line(self, product=None, quantity=1, **values):
+    @classmethod
+    def line(cls, product=None, quantity=1, **values):
         """Return the command that adds a line to an order.
 
         :param product: the recurring product, if not given
         :param float quantity: how many
         """
-        product = product or self.recurring_product
+        product = product or cls.recurring_product
         return Command.create({"product_id": product.id, "product_uom_qty": quantity, **values})
 
-    def quotation(self, plan=None, start=None, lines=None, user=None, company=None, **values):
+    @classmethod
+    def quotation(cls, plan=None, start=None, lines=None, user=None, company=None, **values):
         """Return a quotation with a recurring plan, with the rights of its salesperson.
 
         :param plan: recurring plan (monthly, if not given), or False for an ordinary quotation
@@ -182,8 +205,8 @@ class SubscriptionCommon(TransactionCase):
         :param dict values: other fields of the order
         :rtype: sale.order
         """
-        user = user or self.salesperson
-        orders = self.env["sale.order"].with_user(user)
+        user = user or cls.salesperson
+        orders = cls.env["sale.order"].with_user(user)
         if company:
             orders = orders.with_context(allowed_company_ids=company.ids)
         env = orders.env
@@ -192,29 +215,31 @@ class SubscriptionCommon(TransactionCase):
             orders = as_method(orders)
         order = orders.create(
             {
-                "partner_id": self.customer.id,
-                "plan_id": self.monthly.id if plan is None else plan and plan.id,
+                "partner_id": cls.customer.id,
+                "plan_id": cls.monthly.id if plan is None else plan and plan.id,
                 "start_date": start,
                 "user_id": user.id,
-                "order_line": [self.line()] if lines is None else lines,
+                "order_line": [cls.line()] if lines is None else lines,
                 **values,
             }
         ).with_env(env)
-        self.flush_chatter()
+        cls.flush_chatter()
         return order
 
-    def subscription(self, **values):
+    @classmethod
+    def subscription(cls, **values):
         """Return a subscription in progress, with the rights of its salesperson.
 
         :param dict values: what :meth:`quotation` takes
         :rtype: sale.order
         """
-        order = self.quotation(**values)
+        order = cls.quotation(**values)
         order.action_confirm()
-        self.flush_chatter()
+        cls.flush_chatter()
         return order
 
-    def invoice(self, order, post=True):
+    @classmethod
+    def invoice(cls, order, post=True):
         """Return an invoice of the next period of a subscription, with the rights of the accountant.
 
         Its one-time lines are invoiced along with the first period.
@@ -223,7 +248,7 @@ class SubscriptionCommon(TransactionCase):
         :param bool post: whether to post the invoice
         :rtype: account.move
         """
-        order = order.with_user(self.accountant)
+        order = order.with_user(cls.accountant)
         values = order._prepare_invoice()
         values["invoice_line_ids"] = [
             Command.create(line._prepare_invoice_line(quantity=line.product_uom_qty))
@@ -233,10 +258,11 @@ class SubscriptionCommon(TransactionCase):
         invoice = as_method(order.env["account.move"]).create(values).with_env(order.env)
         if post:
             invoice.action_post()
-        self.flush_chatter()
+        cls.flush_chatter()
         return invoice
 
-    def bill_january(self, invoice, **values):
+    @staticmethod
+    def bill_january(invoice, **values):
         """Let a draft invoice bill some of the first period, as one does that was made while that one was open.
 
         :param invoice: a draft `account.move`, as from :meth:`invoice`
@@ -245,32 +271,36 @@ class SubscriptionCommon(TransactionCase):
         january = {"subscription_period_start": "2027-01-31", "subscription_period_end": "2027-02-28"}
         as_method(invoice.invoice_line_ids).write({**january, **values})
 
-    def reset(self, invoice):
+    @classmethod
+    def reset(cls, invoice):
         """Reset a posted invoice to draft, as its accountant does before correcting it.
 
         :param invoice: a posted `account.move`
         """
         invoice.button_draft()
-        self.flush_chatter()
+        cls.flush_chatter()
 
-    def register_payment(self, invoice):
+    @classmethod
+    def register_payment(cls, invoice):
         """Register by hand that an invoice was paid, as the accountant does."""
-        wizards = self.env["account.payment.register"].with_user(self.accountant)
+        wizards = cls.env["account.payment.register"].with_user(cls.accountant)
         wizard = wizards.with_context(active_model="account.move", active_ids=invoice.ids).create({})
         wizard._create_payments()
-        self.flush_chatter()
+        cls.flush_chatter()
 
-    def paid_subscription(self, **values):
+    @classmethod
+    def paid_subscription(cls, **values):
         """Return a subscription whose first period was invoiced and paid, so that it can be renewed.
 
         :param dict values: what :meth:`subscription` takes
         :rtype: sale.order
         """
-        order = self.subscription(**values)
-        self.register_payment(self.invoice(order))
+        order = cls.subscription(**values)
+        cls.register_payment(cls.invoice(order))
         return order
 
-    def renewal(self, order, user=None):
+    @classmethod
+    def renewal(cls, order, user=None):
         """Return the quotation that renews a subscription, as the button Renew makes or finds it.
 
         :param order: a subscription that can be renewed
@@ -279,46 +309,50 @@ class SubscriptionCommon(TransactionCase):
         """
         order = order.with_user(user) if user else order
         renewal = order.browse(order.subscription_renew())
-        self.flush_chatter()
+        cls.flush_chatter()
         return renewal
 
-    def renewed_by(self, order):
+    @classmethod
+    def renewed_by(cls, order):
         """Return the order that renewed a subscription just now; see :meth:`renewal`.
 
         :rtype: sale.order
         """
-        renewal = self.renewal(order)
+        renewal = cls.renewal(order)
         renewal.action_confirm()
-        self.flush_chatter()
+        cls.flush_chatter()
         return renewal
 
-    def paused_subscription(self, resume_date=None, **values):
+    @classmethod
+    def paused_subscription(cls, resume_date=None, **values):
         """Return a subscription that was paused at once; see :meth:`subscription`.
 
         :param str resume_date: the day on which it resumes by itself
         :rtype: sale.order
         """
-        order = self.subscription(**values)
+        order = cls.subscription(**values)
         order.subscription_pause(resume_date)
-        self.flush_chatter()
+        cls.flush_chatter()
         return order
 
-    def churned_subscription(self, invoiced=False, **values):
+    @classmethod
+    def churned_subscription(cls, invoiced=False, **values):
         """Return a subscription that was closed at once; see :meth:`subscription`.
 
         :param bool invoiced: whether its first period was invoiced before
         :rtype: sale.order
         """
-        order = self.subscription(**values)
+        order = cls.subscription(**values)
         if invoiced:
-            self.invoice(order)
-        order.subscription_close(self.reason.id)
-        self.flush_chatter()
+            cls.invoice(order)
+        order.subscription_close(cls.reason.id)
+        cls.flush_chatter()
         return order
 
     # What time does
 
-    def on(self, moment):
+    @staticmethod
+    def on(moment):
         """Return the context in which it is another time (UTC).
 
         :param str moment: ``YYYY-MM-DD``, which means noon, or ``YYYY-MM-DD HH:MM``
@@ -384,10 +418,11 @@ class SubscriptionCommon(TransactionCase):
 
     # What the chatter says
 
-    def flush_chatter(self):
+    @classmethod
+    def flush_chatter(cls):
         """Let the chatter note what changed until now, as at the end of a transaction."""
-        self.env.flush_all()
-        self.cr.flush()
+        cls.env.flush_all()
+        cls.cr.flush()
 
     def last_message(self, order):
         """Return the latest message in the chatter of an order, for everybody to read.

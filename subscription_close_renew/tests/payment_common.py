@@ -114,28 +114,30 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
         super().setUp()
         self.calls = []
 
-    def card(self, partner=None, **values):
+    @classmethod
+    def card(cls, partner=None, **values):
         """Return a stored card of a customer.
 
         :param partner: whose it is (the customer, if not given)
         :rtype: payment.token
         """
-        return self.env["payment.token"].create(
+        return cls.env["payment.token"].create(
             {
-                "provider_id": self.payment_provider.id,
-                "payment_method_id": self.payment_method.id,
-                "partner_id": (partner or self.customer).id,
+                "provider_id": cls.payment_provider.id,
+                "payment_method_id": cls.payment_method.id,
+                "partner_id": (partner or cls.customer).id,
                 "provider_ref": "card",
                 "payment_details": "4242",
                 **values,
             }
         )
 
-    def subscription(self, card=None, **values):
+    @classmethod
+    def subscription(cls, card=None, **values):
         """Return a subscription in progress that is charged to a card; see :meth:`SubscriptionCommon.subscription`."""
         order = super().subscription(**values)
         order.payment_token_id = card
-        self.flush_chatter()
+        cls.flush_chatter()
         return order
 
     @contextmanager

@@ -22,11 +22,12 @@ PUBLIC_METHODS = (
 class TestOwnDocuments(SubscriptionCommon):
     """A salesperson with own documents has nothing to do with those of colleagues."""
 
-    def setUp(self):
-        super().setUp()
-        self.theirs = self.subscription()
-        self.invoice(self.theirs)
-        self.mine = self.theirs.with_user(self.other_salesperson)
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.theirs = cls.subscription()
+        cls.invoice(cls.theirs)
+        cls.mine = cls.theirs.with_user(cls.other_salesperson)
 
     def assertUntouched(self):
         self.env.invalidate_all()

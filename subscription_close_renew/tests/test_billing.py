@@ -233,11 +233,12 @@ class TestBillingCatchUp(SubscriptionCommon):
 class TestBillingSetAside(SubscriptionCommon):
     """F8, P7: one bad subscription stops no other, and undoes nothing."""
 
-    def setUp(self):
-        super().setUp()
-        self.good = self.subscription()
-        self.bad = self.subscription(lines=[self.line(price_unit=-100)])
-        self.late = self.subscription()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.good = cls.subscription()
+        cls.bad = cls.subscription(lines=[cls.line(price_unit=-100)])
+        cls.late = cls.subscription()
 
     def bill_quietly(self, until="2027-01-31"):
         with mute_logger(BATCH_LOGGER):

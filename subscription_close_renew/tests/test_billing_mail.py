@@ -13,12 +13,13 @@ JANUARY = ("2027-01-31", "2027-02-28")
 class TestBillingMail(SubscriptionCommon):
     """P10: with a template, the invoice is mailed once; without one, never."""
 
-    def setUp(self):
-        super().setUp()
-        self.template = self.env["mail.template"].create(
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.template = cls.env["mail.template"].create(
             {
                 "name": "Invoice of a subscription",
-                "model_id": self.env["ir.model"]._get_id("account.move"),
+                "model_id": cls.env["ir.model"]._get_id("account.move"),
                 "subject": "Coffee for {{ object.partner_id.name }}",
                 "body_html": "<p>Enjoy.</p>",
                 "use_default_to": True,

@@ -168,12 +168,13 @@ class TestPlannedClose(SubscriptionCommon):
 class TestSetAside(SubscriptionCommon):
     """P7: one bad record stops no other."""
 
-    def setUp(self):
-        super().setUp()
-        self.good, self.bad, self.late = self.subscription(), self.subscription(), self.subscription()
-        orders = self.good | self.bad | self.late
-        orders.subscription_close(self.reason.id, when="date", date="2027-02-28")
-        self.flush_chatter()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.good, cls.bad, cls.late = cls.subscription(), cls.subscription(), cls.subscription()
+        orders = cls.good | cls.bad | cls.late
+        orders.subscription_close(cls.reason.id, when="date", date="2027-02-28")
+        cls.flush_chatter()
 
     def expire_with(self, error):
         """Run the scheduled action on 28 February, while one of three subscriptions fails."""

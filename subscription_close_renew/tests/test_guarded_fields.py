@@ -153,10 +153,11 @@ class TestGuardedFields(GuardedFieldsCommon):
 class TestClaims(GuardedFieldsCommon):
     """An invoice bills only a period of the subscription that its lines come from, however they were made."""
 
-    def setUp(self):
-        super().setUp()
-        self.order = self.subscription()
-        self.draft = self.invoice(self.order, post=False)
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+        cls.draft = cls.invoice(cls.order, post=False)
 
     def forge(self, **values):
         """Write what nobody can write, as if there were a way."""
@@ -287,10 +288,11 @@ class TestContext(SubscriptionCommon):
 class TestRenewalLinks(SubscriptionCommon):
     """Only Renew says which subscription a quotation renews."""
 
-    def setUp(self):
-        super().setUp()
-        self.order = self.paid_subscription()
-        self.stranger = self.env["res.partner"].create({"name": "Stranger"})
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.paid_subscription()
+        cls.stranger = cls.env["res.partner"].create({"name": "Stranger"})
 
     def test_quotation_for_somebody_else_does_not_renew_a_subscription(self):
         orders = self.env["sale.order"].with_user(self.other_salesperson)

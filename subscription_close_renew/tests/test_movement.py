@@ -243,9 +243,10 @@ class TestMovement(MovementCommon):
 class TestMerging(MovementCommon):
     """What one person changes within an hour is one movement."""
 
-    def setUp(self):
-        super().setUp()
-        self.order = self.subscription()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
 
     def changes(self):
         return [(kind, amount) for kind, _date, amount in self.movements(self.order)[1:]]
@@ -486,10 +487,11 @@ class TestMovementCurrency(MovementCommon):
 class TestLedger(MovementCommon):
     """The ledger is written by the subscriptions alone, and checked."""
 
-    def setUp(self):
-        super().setUp()
-        self.order = self.subscription()
-        self.movement = self.order.movement_ids
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+        cls.movement = cls.order.movement_ids
 
     def tamper(self, amount):
         self.flush_chatter()

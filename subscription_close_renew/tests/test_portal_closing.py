@@ -10,11 +10,12 @@ from .portal_common import PortalCase
 
 
 class PortalClosingCase(PortalCase):
-    def setUp(self):
-        super().setUp()
-        self.monthly.write({"user_closable": True, "user_closable_when": "now"})
-        self.order = self.subscription()
-        self.order.sudo()._portal_ensure_token()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.monthly.write({"user_closable": True, "user_closable_when": "now"})
+        cls.order = cls.subscription()
+        cls.order.sudo()._portal_ensure_token()
 
     def close(self, user=None, order=None, reason=None, link=False, **kwargs):
         """Submit the form that closes a subscription; see :meth:`post`.

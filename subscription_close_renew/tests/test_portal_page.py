@@ -4,10 +4,11 @@ from .portal_common import PortalCase
 class TestPortalPage(PortalCase):
     """D2: the page of a subscription, which is that of its order."""
 
-    def setUp(self):
-        super().setUp()
-        self.monthly.user_closable = True
-        self.order = self.subscription()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.monthly.user_closable = True
+        cls.order = cls.subscription()
 
     def page(self, user=None, order=None, **kwargs):
         return self.open(self.page_of(order or self.order, **kwargs), user or self.portal_user)

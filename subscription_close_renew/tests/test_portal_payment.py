@@ -14,11 +14,12 @@ from .portal_common import PortalCase
 class PortalPaymentCase(PortalCase):
     """A customer with two cards, one of which pays a subscription."""
 
-    def setUp(self):
-        super().setUp()
-        self.first = self.card()
-        self.second = self.card(payment_details="1111")
-        self.order = self.subscription(card=self.first)
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.first = cls.card()
+        cls.second = cls.card(payment_details="1111")
+        cls.order = cls.subscription(card=cls.first)
 
     # What people do
 

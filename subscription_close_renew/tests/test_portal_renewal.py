@@ -4,10 +4,11 @@ from .portal_common import PortalCase
 
 
 class PortalRenewalCase(PortalCase):
-    def setUp(self):
-        super().setUp()
-        self.monthly.user_renewable = True
-        self.order = self.paid_subscription()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.monthly.user_renewable = True
+        cls.order = cls.paid_subscription()
 
     def renew_in_portal(self, user=None, order=None, link=False, **kwargs):
         return self.post(self.page_of(order or self.order, "/renew", link), user, **kwargs)

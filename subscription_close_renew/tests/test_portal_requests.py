@@ -12,16 +12,17 @@ CLOSING = "/subscriptions/close"
 class TestPortalRequests(PortalCase):
     """Only a form does something, and what no browser sends breaks nothing."""
 
-    def setUp(self):
-        super().setUp()
-        self.company.subscription_public_closing = True
-        self.monthly.write({"user_closable": True, "user_closable_when": "period_end", "user_renewable": True})
-        self.order = self.paid_subscription()
-        self.token = self.order.sudo()._portal_ensure_token()
-        requests = self.env["sale.subscription.close.request"]
-        digest = requests._get_email_digest(self.customer.email)
-        self.mail_link = requests.create(
-            {"order_id": self.order.id, "email_digest": digest, "is_done": True}
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.company.subscription_public_closing = True
+        cls.monthly.write({"user_closable": True, "user_closable_when": "period_end", "user_renewable": True})
+        cls.order = cls.paid_subscription()
+        cls.token = cls.order.sudo()._portal_ensure_token()
+        requests = cls.env["sale.subscription.close.request"]
+        digest = requests._get_email_digest(cls.customer.email)
+        cls.mail_link = requests.create(
+            {"order_id": cls.order.id, "email_digest": digest, "is_done": True}
         )._get_link()
 
     def request(self, method, url, user=None, **kwargs):

@@ -2,10 +2,11 @@ from .portal_common import PortalCase
 
 
 class PortalTourCase(PortalCase):
-    def setUp(self):
-        super().setUp()
-        self.monthly.write({"user_closable": True, "user_closable_when": "now"})
-        self.far = self.env["sale.order.close.reason"].create(
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.monthly.write({"user_closable": True, "user_closable_when": "now"})
+        cls.far = cls.env["sale.order.close.reason"].create(
             {
                 "name": "Too far away",
                 "retention_message": "<p>We have moved, too.</p>",
@@ -13,8 +14,8 @@ class PortalTourCase(PortalCase):
                 "retention_button_link": "/contactus",
             }
         )
-        self.order = self.subscription()
-        self.flush_chatter()
+        cls.order = cls.subscription()
+        cls.flush_chatter()
 
     def tour(self, url, name, user=None):
         self.start_tour(url, name, login=(user or self.portal_user).login)

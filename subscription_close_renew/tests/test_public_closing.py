@@ -13,15 +13,16 @@ PAGE = "/subscriptions/close"
 class TestPublicClosing(PortalCase):
     """A subscription is closed without a login, confirmed by a link that only its email address gets."""
 
-    def setUp(self):
-        super().setUp()
-        self.env["res.company"].search([]).subscription_public_closing = False
-        self.company.subscription_public_closing = True
-        self.monthly.write({"user_closable": True, "user_closable_when": "now"})
-        self.requests = self.env["sale.subscription.close.request"]
-        self.requests.search([]).unlink()
-        self.order = self.subscription()
-        self.address = self.customer.email
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.env["res.company"].search([]).subscription_public_closing = False
+        cls.company.subscription_public_closing = True
+        cls.monthly.write({"user_closable": True, "user_closable_when": "now"})
+        cls.requests = cls.env["sale.subscription.close.request"]
+        cls.requests.search([]).unlink()
+        cls.order = cls.subscription()
+        cls.address = cls.customer.email
 
     def ask(self, reference=None, email=None, **kwargs):
         reference = self.order.name if reference is None else reference

@@ -711,13 +711,14 @@ class TestRenewalLines(SubscriptionCommon):
 class TestExpiredRenewal(SubscriptionCommon):
     """E2: Renew, pressed again, opens the same quotation, and it can be accepted."""
 
-    def setUp(self):
-        super().setUp()
-        self.monthly.user_renewable = True
-        self.order = self.paid_subscription()
-        self.expired = self.renewal(self.order)
-        self.expired.validity_date = "2027-02-05"
-        self.expired.invalidate_recordset(["is_expired"])
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.monthly.user_renewable = True
+        cls.order = cls.paid_subscription()
+        cls.expired = cls.renewal(cls.order)
+        cls.expired.validity_date = "2027-02-05"
+        cls.expired.invalidate_recordset(["is_expired"])
 
     def assertValid(self, renewal):
         self.assertEqual(renewal, self.expired)
@@ -784,9 +785,10 @@ class TestSalesHistory(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestRenewalAccess(SubscriptionCommon):
-    def setUp(self):
-        super().setUp()
-        self.order = self.paid_subscription()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.paid_subscription()
 
     def test_order_of_a_colleague_is_not_renewed(self):
         for method in ("subscription_renew", "action_subscription_renew"):

@@ -13,9 +13,10 @@ from .test_closing_expiration import BATCH_LOGGER
 class TestRenewalPopUp(SubscriptionCommon):
     """Several subscriptions are renewed in one action."""
 
-    def setUp(self):
-        super().setUp()
-        self.orders = self.paid_subscription() | self.paid_subscription() | self.paid_subscription()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.orders = cls.paid_subscription() | cls.paid_subscription() | cls.paid_subscription()
 
     def pop_up(self, orders, user=None, **values):
         """Return the pop-up that Renew opens for several subscriptions."""

@@ -21,15 +21,12 @@ class TestReportAccess(SubscriptionCommon):
             "selling_accountant", "sales_team.group_sale_salesman,account.group_account_invoice"
         )
         cls.auditor = cls.make_user("auditor", "account.group_account_readonly")
-
-    def setUp(self):
-        super().setUp()
-        self.mine = self.subscription()
-        self.theirs = self.subscription(user=self.other_salesperson)
-        self.nobodys = self.subscription()
-        self.nobodys.sudo().user_id = False
-        self.abroad = self.subscription(user=self.traveller, company=self.elsewhere)
-        self.orders = self.mine.sudo() | self.theirs.sudo() | self.nobodys.sudo() | self.abroad.sudo()
+        cls.mine = cls.subscription()
+        cls.theirs = cls.subscription(user=cls.other_salesperson)
+        cls.nobodys = cls.subscription()
+        cls.nobodys.sudo().user_id = False
+        cls.abroad = cls.subscription(user=cls.traveller, company=cls.elsewhere)
+        cls.orders = cls.mine.sudo() | cls.theirs.sudo() | cls.nobodys.sudo() | cls.abroad.sudo()
 
     def seen(self, model, user, companies):
         """Return which of the orders somebody sees in a model, `order_id` or the orders themselves."""

@@ -14,10 +14,11 @@ BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_batch"
 class TestRightsOfSales(SubscriptionPaymentCommon):
     """P14: who invoices may write orders, as in Odoo, and has nothing to decide on subscriptions."""
 
-    def setUp(self):
-        super().setUp()
-        self.order = self.subscription(card=self.card())
-        self.theirs = self.order.with_user(self.accountant)
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription(card=cls.card())
+        cls.theirs = cls.order.with_user(cls.accountant)
 
     def test_no_public_method_works_with_rights_in_invoicing_alone(self):
         for name, arguments in (
@@ -65,11 +66,12 @@ class TestRightsOfSales(SubscriptionPaymentCommon):
 class TestRightsToCards(SubscriptionPaymentCommon):
     """Salespeople see the payment methods of the customers whose orders they may read."""
 
-    def setUp(self):
-        super().setUp()
-        self.theirs = self.card()
-        self.order = self.subscription(card=self.theirs)
-        self.tokens = self.env["payment.token"]
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.theirs = cls.card()
+        cls.order = cls.subscription(card=cls.theirs)
+        cls.tokens = cls.env["payment.token"]
 
     def seen_by(self, user):
         tokens = self.tokens.with_user(user)
@@ -120,11 +122,12 @@ class TestRightsToCards(SubscriptionPaymentCommon):
 class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
     """What company A runs on is not changed by an administrator of Sales of company B."""
 
-    def setUp(self):
-        super().setUp()
-        self.other = self.make_company("Other Company")
-        self.theirs = self.make_user("their_admin", "sales_team.group_sale_manager", companies=self.other)
-        self.both = self.make_user("both_admin", "sales_team.group_sale_manager", companies=self.company | self.other)
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.other = cls.make_company("Other Company")
+        cls.theirs = cls.make_user("their_admin", "sales_team.group_sale_manager", companies=cls.other)
+        cls.both = cls.make_user("both_admin", "sales_team.group_sale_manager", companies=cls.company | cls.other)
 
     def as_theirs(self, records):
         return records.with_user(self.theirs).with_context(allowed_company_ids=self.other.ids)
@@ -185,10 +188,11 @@ class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
 class TestDatesByHand(SubscriptionPaymentCommon):
     """No date that somebody writes lets days be billed twice, or before the start."""
 
-    def setUp(self):
-        super().setUp()
-        self.order = self.subscription(start="2027-01-31")
-        self.invoice(self.order)
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription(start="2027-01-31")
+        cls.invoice(cls.order)
 
     def test_next_invoice_date_is_never_in_what_is_invoiced(self):
         for day in ("2027-01-31", "2027-02-27"):
@@ -250,9 +254,10 @@ class TestDatesByHand(SubscriptionPaymentCommon):
 class TestOneValue(SubscriptionPaymentCommon):
     """P7: what one record, plan or company has stops the night of none but itself."""
 
-    def setUp(self):
-        super().setUp()
-        self.good = self.subscription()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.good = cls.subscription()
 
     def set_by_sql(self, records, **values):
         """Give records what earlier versions or other tools may have written."""

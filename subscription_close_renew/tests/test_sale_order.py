@@ -400,9 +400,10 @@ class TestSubscriptionProducts(SubscriptionCommon):
 class TestDefaultPlan(SubscriptionPaymentCommon):
     """P13: a plan that came by itself keeps nobody from confirming, and nobody pays for what cannot be confirmed."""
 
-    def setUp(self):
-        super().setUp()
-        self.company.subscription_default_plan_id = self.monthly
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.company.subscription_default_plan_id = cls.monthly
 
     def cart(self, *lines):
         return self.quotation(plan=False, lines=list(lines))

@@ -13,14 +13,15 @@ from .test_closing_expiration import BATCH_LOGGER
 
 
 class TermCommon(SubscriptionPaymentCommon):
-    def termed(self, action="renew", periods=1, paid=True, **values):
+    @classmethod
+    def termed(cls, action="renew", periods=1, paid=True, **values):
         """Return a subscription that began on 31 January, for a term of months.
 
         :param str action: what becomes of it at the end of its term
         :param int periods: how many months
         :param bool paid: whether the first period is invoiced and paid
         """
-        make = self.paid_subscription if paid else self.subscription
+        make = cls.paid_subscription if paid else cls.subscription
         return make(term_periods=periods, term_end_action=action, **values)
 
     def nightly(self, *days):
