@@ -324,6 +324,32 @@ class TestPaymentWire(PaymentWireCommon):
             with self.subTest(code.__name__, answer=answer):
                 self.assertEqual(self.outcome(code, answer), "unknown")
 
+    def test_answer_that_says_nothing_is_unknown_whatever_is_made_of_it(self):
+        def by_content(transaction):
+            response = self.post()
+            data = response.json() if response.text else {}
+            transaction._process(transaction.provider_code, {"state": data.get("state", "declined")})
+
+        def by_request(transaction):
+            data = transaction._send_api_request("POST", "charges", json={})
+            transaction._process(transaction.provider_code, {"state": data.get("state", "declined")})
+
+        for code, answer in ((by_content, ""), (by_request, {})):
+            with self.subTest(code.__name__):
+                self.assertEqual(self.outcome(code, answer), "unknown")
+
+    def test_what_is_only_accepted_is_unknown_until_it_is_carried_out(self):
+        def by_status(transaction):
+            if self.post().status_code != 200:
+                transaction._set_error("Declined.")
+
+        def asking_again(transaction):
+            self.post()
+            transaction._process(transaction.provider_code, self.post().json())
+
+        self.assertEqual(self.outcome(by_status, 202), "unknown")
+        self.assertEqual(self.outcome(asking_again, 202, {"state": "declined"}), "declined")
+
     def test_every_request_of_the_attempt_counts(self):
         def twice(transaction):
             """Ask again when the first request fails, and believe what the second says."""

@@ -42,7 +42,7 @@ class Answer(Enum):
     REFUSED = "looked at, and refused"
     NOT_PROCESSED = "not looked at at all"
     UNREACHABLE = "never sent"
-    MOVED = "to be sent elsewhere"
+    MOVED = "to be sent elsewhere, or carried out later"
 
 
 class Verdict(Enum):
@@ -66,18 +66,32 @@ _NEVER_SENT = (
 _TRANSPORT = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, EOFError)
 
 
+# Of an answer that is read where it cannot be observed.
+_UNSEEN = object()
+
+
 class Request:
     """One request of an attempt."""
 
     def __init__(self, answer: Answer | None = None, status: int | None = None, connection: Any = None):
         self.answer = answer or (_get_answer(status) if status else Answer.OPEN)
         self.connection = connection
-        self.content: Any = None
+        self.content: Any = _UNSEEN
         # Asked for while the answer to an earlier one was being read.
         self.is_inquiry = False
 
+    def is_empty(self) -> bool:
+        """Return whether the answer says nothing at all, as far as that can be seen."""
+        content = self.content
+        if isinstance(content, requests.Response):
+            # A body that was not read yet would be waited for.
+            content = content._content is False or (content.content or b"").strip()
+        return not content
+
     def is_legible(self) -> bool:
         """Return whether the answer says something, as far as that can be seen: no error page, and not nothing."""
+        if self.content is _UNSEEN:
+            return False
         if not isinstance(self.content, requests.Response):
             return bool(self.content)
         # A body that was not read yet would be waited for.
@@ -172,6 +186,9 @@ class Attempt:
         if last is Answer.REFUSED:
             return Verdict.DECLINED
         is_understood = self._readings or (self.requests and self.requests[-1].is_legible())
+        if self.requests and self.requests[-1].is_empty():
+            # Whatever is made of nothing was not said by the provider.
+            return Verdict.UNKNOWN
         if last in (None, Answer.READ) and is_understood and None not in causes:
             return Verdict.DECLINED
         return Verdict.UNKNOWN
@@ -201,10 +218,11 @@ def charging(key: Any) -> Iterator[Attempt]:
 
 def _get_answer(status: int) -> Answer:
     """Return what an HTTP status means."""
+    # 202 promises that it will be looked at.
+    if status == 202 or 300 <= status < 400:
+        return Answer.MOVED
     if 200 <= status < 300:
         return Answer.READ
-    if 300 <= status < 400:
-        return Answer.MOVED
     if status in _NOT_PROCESSED:
         return Answer.NOT_PROCESSED
     return Answer.REFUSED if 400 <= status < 500 and status not in _UNSURE else Answer.OPEN
