@@ -71,7 +71,7 @@ class SaleOrder(models.Model):
         elif not any(invoice.invoice_line_ids.filtered(lambda line: line.subscription_id == self).mapped("quantity")):
             # What bills nothing does not keep the period billed when its invoice is credited.
             return []
-        elif self._is_completing(period, invoice):
+        elif self._is_completing(period, invoice) or period._is_credit_taken_back_by(invoice):
             period.invoice_ids = [Command.link(invoice.id)]
         else:
             raise UserError(

@@ -113,6 +113,17 @@ class SaleSubscriptionPeriod(models.Model):
         twins = self.order_id.period_ids.filtered(lambda period: period.date_start == self.date_start)
         return set(twins.mapped("state")) == {"cancelled"}
 
+    def _is_credit_taken_back_by(self, invoice):
+        """Return whether an invoice asks for no more than what was credited of this period, which is still billed.
+
+        :param invoice: a posted `account.move`
+        :rtype: bool
+        """
+        self.ensure_one()
+        note = invoice.reversed_entry_id
+        billed = self.invoice_ids.filtered(lambda move: move._is_billing())
+        return bool(note) and note.reversed_entry_id in billed and invoice.amount_total <= note.amount_total
+
     def _claim(self):
         """Let the periods be billed by an invoice of theirs that was just posted."""
         self.filtered(lambda period: period.state == "draft" or period._is_free()).state = "invoiced"

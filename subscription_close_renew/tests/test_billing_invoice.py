@@ -536,6 +536,27 @@ class TestBillingAmount(SubscriptionCommon):
         self.assertFalse(order.order_line._get_quantity_left(order.start_date))
         self.assertNotEqual(order.order_line.invoice_status, "to invoice")
 
+    def test_credit_in_part_can_be_taken_back(self):
+        order = self.subscription()
+        self.bill()
+        note = self.invoices(order)._reverse_moves([{}])
+        note.invoice_line_ids.price_unit = 20
+        note.action_post()
+        again = note._reverse_moves([{}])
+        again.action_post()
+        self.assertEqual((again.state, order.period_ids.invoice_ids & again), ("posted", again))
+        self.bill("2027-02-28")
+        self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28"), ("2027-02-28", "2027-03-31")])
+
+    def test_credit_of_a_period_that_was_billed_again_cannot_be_taken_back(self):
+        order = self.subscription()
+        self.bill()
+        note = self.invoices(order)._reverse_moves([{}])
+        note.action_post()
+        self.bill("2027-02-01")
+        with self.assertRefused("once more"):
+            note._reverse_moves([{}]).action_post()
+
     def test_period_credited_in_two_parts_is_billed_again_at_its_price(self):
         order = self.subscription()
         self.bill()
