@@ -304,12 +304,22 @@ class PaymentTransaction(models.Model):
         return res
 
     def _post_process(self):
+        self._forget_cancelled_payments()
         res = super()._post_process()
         self._keep_subscription_token()
         for transaction in self:
             transaction._settle_subscription_charge()
             transaction._report_overpayment()
         return res
+
+    def _forget_cancelled_payments(self):
+        """Let payments that turn out done be booked, though Odoo has cancelled what a bookkeeper had registered.
+
+        Odoo does so with whatever is not done at once, and then waits for a notification.
+        """
+        for transaction in self.filtered(lambda tx: tx.state == "done" and tx.payment_id.state == "canceled"):
+            if transaction.invoice_ids._get_subscriptions():
+                transaction.payment_id = False
 
     def _check_amount_and_confirm_order(self):
         """Keep the money of a subscription that cannot be confirmed in the books, and tell somebody."""

@@ -396,17 +396,19 @@ class SaleOrder(models.Model):
         """Take the charges whose outcome was unknown as failed, as somebody found out: they may be made again."""
         # Whoever may change the order says what became of its payments.
         for order in self.sudo():
-            periods = order.period_ids.filtered(lambda period: period.charge_state == "unknown")
             charges = order._get_charges_to_resolve()
             charges._check_not_waited_for()
             pending = charges.filtered(lambda charge: charge.state in ("pending", "authorized"))
+            # What one charge was to pay of several subscriptions is open in all of them.
+            periods = order.period_ids | charges._get_subscription_periods()
+            periods = periods.filtered(lambda period: period.charge_state == "unknown")
             periods |= pending._get_subscription_periods()
             charges._note_not_paid()
+            for charge in charges:
+                (charge.invoice_ids._get_subscriptions() - order)._lift_settled_exception(charge)
             periods.charge_state = False
-            if order.subscription_state in RUNNING_STATES:
-                periods._retry_today()
-            else:
-                periods._drop_reserved()
+            periods._retry_today()
+            periods.filtered(lambda period: period.order_id.subscription_state not in RUNNING_STATES)._drop_reserved()
 
     def _note_doubt(self, transaction):
         """Tell whoever is responsible that the outcome of a payment is unknown, and what to do.

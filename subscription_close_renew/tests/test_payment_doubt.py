@@ -264,6 +264,44 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
             self.bill("2027-02-09")
         self.assertEqual((order.period_ids.status, len(self.calls)), ("paid", 2))
 
+    def test_charge_for_two_subscriptions_that_was_not_made_is_resolved_in_both(self):
+        first, second = both = self.subscription() + self.subscription()
+        both.with_user(self.accountant)._create_invoices().action_post()
+        first.payment_token_id = self.card()
+        first.sudo().period_ids.retry_date = "2027-01-31"
+        with self.provider(requests.Timeout()):
+            self.bill()
+        self.assertEqual(both.mapped("payment_exception"), [True, True])
+        self.resolve(first, "unpaid")
+        self.assertEqual(both.mapped("payment_exception"), [False, False])
+        self.assertEqual(second.period_ids.status, "invoiced")
+        with self.provider("done"):
+            self.bill("2027-02-01")
+        self.assertEqual((both.period_ids.mapped("status"), len(self.calls)), (["paid", "paid"], 2))
+
+    def test_charge_that_a_bookkeeper_asked_for_is_booked_when_it_succeeds_late(self):
+        for answer in (requests.Timeout(), "pending"):
+            with self.subTest(answer):
+                order = self.subscription(card=self.card())
+                with self.provider("declined"):
+                    self.bill()
+                invoice = self.open_invoice(order)
+                methods = self.bank_journal.inbound_payment_method_line_ids
+                wizards = self.env["account.payment.register"].with_user(self.accountant)
+                wizard = wizards.with_context(active_model="account.move", active_ids=invoice.ids).create(
+                    {
+                        "payment_method_line_id": methods.filtered("payment_provider_id")[:1].id,
+                        "payment_token_id": order.sudo().payment_token_id.id,
+                    }
+                )
+                with self.provider(answer):
+                    self.click(wizard, "action_create_payments")
+                charge = self.charges(order)[-1:]
+                self.assertEqual(charge.payment_id.state, "canceled")
+                self.notify(charge, "done")
+                self.assertEqual((charge.payment_id.state, order.period_ids.status), ("paid", "paid"))
+                self.assertFalse(order.payment_exception)
+
     def test_attempt_that_gave_way_to_a_checkout_is_made_when_that_fails(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
