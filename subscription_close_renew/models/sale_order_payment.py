@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
-from odoo.fields import Domain
+from odoo.fields import Command, Domain
 from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from odoo.tools import format_date
 
@@ -135,7 +135,10 @@ class SaleOrder(models.Model):
         What is charged is invoiced once the outcome is known; until then, the invoice is a draft.
         """
         self.ensure_one()
-        period = self._get_reserved_period() or self._reserve_period()
+        period = self._get_reserved_period()
+        if period and period._is_outdated():
+            period = self._reserve_period_anew(period)
+        period = period or self._reserve_period()
         invoice = period._get_open_invoice()
         waiting = self.period_ids.filtered(lambda earlier: earlier.charge_state == "declined" and earlier.retry_date)
         payable = invoice.currency_id.compare_amounts(invoice.amount_total, 0) > 0 and not invoice._is_prepaid()
@@ -267,6 +270,24 @@ class SaleOrder(models.Model):
         orders = self.with_company(self.company_id)
         orders._make_period_invoices()
         return self._get_reserved_period()
+
+    def _reserve_period_anew(self, period):
+        """Make the draft invoice of the next period in the place of one that the subscription has outgrown.
+
+        :param period: the `sale.subscription.period` in preparation, for which no payment is under way
+        :return: the period in preparation
+        :rtype: sale.subscription.period
+        """
+        self.ensure_one()
+        outdated = period.invoice_ids
+        # Whoever bills a subscription lets its payments follow.
+        charges = outdated.sudo().transaction_ids
+        period._drop_reserved()
+        period = self._reserve_period()
+        # A late notification of a charge that was given up settles the invoice that counts.
+        links = [Command.link(invoice.id) for invoice in period.invoice_ids]
+        charges.invoice_ids = links + [Command.unlink(invoice.id) for invoice in outdated]
+        return period
 
     def _lock_for_payment(self):
         """Lock subscriptions that are about to be paid or charged, so that no two payments begin at once.

@@ -99,8 +99,28 @@ class SaleSubscriptionPeriod(models.Model):
         invoice = self._get_open_invoice()
         return bool(invoice) and invoice.amount_total > 0 and not invoice._is_being_paid()
 
+    def _is_outdated(self):
+        """Return whether the order says something else by now than the draft invoice of a period in preparation.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        order, invoice = self.order_id, self._get_open_invoice()
+        if invoice._is_being_paid():
+            return False
+        is_next = self.date_start == order.next_invoice_date
+        return not is_next or not order._has_agreed_amount(invoice, self.date_start, self.date_end)
+
+    def _is_paid_in_part(self):
+        """Return whether a part of a period was paid, as with the quotation, and nothing is under way for the rest.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return self._is_open() and self._get_open_invoice().payment_state == "partial"
+
     def _get_open_invoice(self):
-        """Return the invoice of a period that is still to be paid, be it a draft or posted.
+        """Return the invoice of a period that is still to be paid, be it a draft or posted: of several, the first made.
 
         :rtype: account.move
         """

@@ -129,6 +129,33 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(order.period_ids.status, "paid")
         self.assertEqual(len(set(self.calls)), 3)
 
+    def test_unticked_subscription_is_charged_what_the_order_says_by_now(self):
+        order = self.frozen_subscription()
+        order.order_line.price_unit = 150
+        self.untick(order)
+        with self.provider("done"):
+            self.bill("2027-02-01")
+        self.assertEqual((self.charges(order).mapped("amount"), order.period_ids.status), ([100, 150], "paid"))
+        self.assertEqual(order.period_ids.invoice_ids.mapped("amount_total"), [150])
+
+    def test_late_success_of_an_unticked_charge_counts_for_the_new_price(self):
+        order = self.frozen_subscription()
+        order.order_line.price_unit = 150
+        self.untick(order)
+        with self.provider("declined"):
+            self.bill("2027-02-01")
+        self.notify(self.charges(order)[:1], "done")
+        self.assertEqual(self.open_invoice(order).amount_residual, 50)
+
+    def test_unticked_subscription_is_not_charged_for_a_period_that_was_skipped(self):
+        order = self.frozen_subscription()
+        self.untick(order)
+        order.next_invoice_date = "2027-02-28"
+        with self.provider("done"):
+            self.bill("2027-02-28")
+        self.assertEqual(self.billed_periods(order), [("2027-02-28", "2027-03-31")])
+        self.assertEqual(len(self.calls), 2)
+
     def test_unticked_subscription_bills_the_period_once(self):
         order = self.frozen_subscription()
         self.untick(order)
