@@ -379,7 +379,7 @@ class PaymentTransaction(models.Model):
             return
         self._release_exception(orders)
         if self.state == "done":
-            periods._note_charged()
+            periods._note_charged(self)
         elif self.state in ("pending", "authorized"):
             if self._is_under_way():
                 periods._note_pending()
@@ -464,6 +464,16 @@ class PaymentTransaction(models.Model):
         )
         invoices = (waiting.invoice_ids | self.invoice_ids).filtered(lambda move: move.state == "posted")
         return min(self.amount, sum(waiting.mapped("amount")) - sum(invoices.mapped("amount_residual")))
+
+    def _is_used_up(self):
+        """Return whether all that a payment brought has settled what it was for.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        # Whoever may process a payment lets it be looked up what has become of it.
+        charge = self.sudo()
+        return bool(charge.payment_id) and charge.currency_id.compare_amounts(charge._get_unused_amount(), 0) <= 0
 
     def _record_as_paid(self, payment_date, reference=None):
         """Take a transaction of an unknown outcome as paid, as the user found out.

@@ -147,6 +147,9 @@ class SaleOrder(models.Model):
             return
         period._post_reserved()
         invoice._plan_subscription_mail()
+        if self.payment_token_id and period._is_paid_in_part():
+            # In a transaction of its own, still in this run.
+            period.retry_date = self.company_id._get_subscription_today()
         # A card that was just declined is not asked for still more: the oldest period comes first.
         if payable:
             period._wait_for(waiting.sorted("date_start")[:1])

@@ -128,7 +128,7 @@ class SaleSubscriptionPeriod(models.Model):
         unpaid = ("not_paid", "partial")
         return self.invoice_ids.filtered(
             lambda invoice: invoice.state == "draft" or (invoice.state == "posted" and invoice.payment_state in unpaid)
-        )[:1]
+        ).sorted("id")[:1]
 
     def _charge(self):
         """Collect the price of a period with the payment method of its subscription.
@@ -193,10 +193,19 @@ class SaleSubscriptionPeriod(models.Model):
         # The chatter hears of it only if no answer comes.
         self.order_id._without_tracking()._write_subscription({"payment_exception": True})
 
-    def _note_charged(self):
-        """Write down that the charge of these periods succeeded."""
-        self.write(self._prepare_paid_values())
-        self._set_charge_state("done")
+    def _note_charged(self, charge):
+        """Write down that a payment of these periods succeeded; what it did not pay is collected on, if it was before.
+
+        :param charge: the `payment.transaction`
+        """
+        # What is open because the payment was not used is for a bookkeeper to look at, and not to be charged again.
+        in_part = self.filtered("retry_date") | self.filtered(lambda period: period._has_attempts_left())
+        in_part = in_part.filtered(lambda period: period._is_open() and charge._is_used_up())
+        whole = self - in_part
+        whole.write(whole._prepare_paid_values())
+        whole._set_charge_state("done")
+        for period in in_part:
+            period._resume_attempts()
         self.invoice_ids.filtered(lambda invoice: not invoice.is_move_sent)._plan_subscription_mail()
 
     def _note_pending(self):
@@ -208,10 +217,15 @@ class SaleSubscriptionPeriod(models.Model):
     def _note_not_charged(self):
         """Write down that a charge did not happen, for no reason of the customer's: it is tried again as it was."""
         for period in self.filtered(lambda period: period.charge_state in ("unknown", "pending")):
-            period._set_charge_state("declined" if period.attempt_count else False)
-            if period.charge_state == "declined" and not period.retry_date and period._has_attempts_left():
-                # It had given way to a payment that came to nothing.
-                period.retry_date = period.company_id._get_subscription_today() + timedelta(days=1)
+            period._resume_attempts()
+
+    def _resume_attempts(self):
+        """Go on collecting what was declined, or waits for an earlier period, if another payment did not pay it all."""
+        self.ensure_one()
+        self._set_charge_state("declined" if self.attempt_count or self.charge_error else False)
+        if self.charge_state == "declined" and not self.retry_date and self._has_attempts_left():
+            # It had given way to the other payment.
+            self.retry_date = self.company_id._get_subscription_today() + timedelta(days=1)
 
     def _retry_today(self):
         """Let the next run ask once more for what is open of these periods."""
@@ -233,12 +247,14 @@ class SaleSubscriptionPeriod(models.Model):
                 period.charge_state = state
 
     def _has_attempts_left(self):
-        """Return whether the plan has a further attempt after those that were declined.
+        """Return whether there is a further attempt: the first, if that had to wait; else as many as the plan has.
 
         :rtype: bool
         """
         self.ensure_one()
-        return self._is_owed() and 0 < self.attempt_count <= len(self.order_id.plan_id._get_retry_days())
+        if not self.attempt_count:
+            return self._is_owed() and bool(self.charge_error)
+        return self._is_owed() and self.attempt_count <= len(self.order_id.plan_id._get_retry_days())
 
     def _note_paid(self):
         """End the dunning of the periods whose invoices were paid, by whatever way."""
@@ -264,6 +280,7 @@ class SaleSubscriptionPeriod(models.Model):
             if not period._is_owed():
                 period._set_charge_state(False)
                 period._drop_reserved()
+                period.exists()._hand_over_declined(message)
                 continue
             period._post_reserved()
             period.write(period._prepare_decline_values(message))
@@ -271,12 +288,25 @@ class SaleSubscriptionPeriod(models.Model):
             order.message_post(body=period._get_decline_note())
             order._send_subscription_mail("subscription_close_renew.mail_template_payment_failed", period)
             if not period.retry_date and not order.plan_id.auto_close_days:
-                order._ask_for_attention(
-                    self.env._("Payment declined for good"),
-                    self.env._(
-                        "%(note)s Agree with the customer on another way to pay.", note=period._get_decline_note()
-                    ),
-                )
+                period._ask_for_another_payment()
+
+    def _hand_over_declined(self, message):
+        """Tell people that invoices of subscriptions that have ended stay unpaid: nothing asks for them any more.
+
+        :param str message: why the payment was declined
+        """
+        for period in self.filtered(lambda period: period.state == "invoiced" and period._is_open()):
+            period.charge_error = period._prepare_decline_values(message)["charge_error"]
+            period.order_id.message_post(body=period._get_decline_note())
+            period._ask_for_another_payment()
+
+    def _ask_for_another_payment(self):
+        """Ask somebody of the staff to agree with the customer on what no further attempt will collect."""
+        self.ensure_one()
+        self.order_id._ask_for_attention(
+            self.env._("Payment declined for good"),
+            self.env._("%(note)s Agree with the customer on another way to pay.", note=self._get_decline_note()),
+        )
 
     def _wait_for(self, earlier):
         """Let the payment of a period be tried when that of an earlier one is, which was declined.

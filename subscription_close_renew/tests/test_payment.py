@@ -344,6 +344,15 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
             self.bill("2027-02-28")
         self.assertEqual(len(self.calls), 1)
 
+    def test_rest_of_what_was_paid_in_part_is_charged(self):
+        order = self.quotation(require_payment=True, prepayment_percent=0.4)
+        self.notify(self.online_payment(order, card=self.card(), amount=40), "done")
+        self.assertTrue(order.payment_token_id)
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual(self.charges(order).mapped("amount"), [40, 60])
+        self.assertEqual(order.period_ids.status, "paid")
+
     def test_payment_under_way_is_not_charged_for(self):
         order = self.prepaid_subscription("pending")
         with self.provider("done"):

@@ -233,6 +233,43 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
         self.assertEqual((order.period_ids.attempt_count, order.period_ids.status), (1, "declined"))
         self.assertDates(order.period_ids, retry_date="2027-02-01")
 
+    def test_rest_is_tried_again_after_the_customer_paid_a_part(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+        self.notify(self.online_payment(order.sudo().period_ids.invoice_ids, amount=30), "done")
+        self.assertEqual(order.period_ids.status, "declined")
+        with self.provider("done"):
+            self.bill("2027-02-01")
+        self.assertEqual((self.charges(order)[-1:].amount, order.period_ids.status), (70, "paid"))
+
+    def test_period_that_waits_goes_on_waiting_after_an_online_payment_that_fails(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+            order.sudo().period_ids.retry_date = "2027-03-05"
+            self.bill("2027-02-28")
+        waiting = order.period_ids.sorted("date_start")[1:]
+        own = self.online_payment(waiting.sudo().invoice_ids)
+        for answer in ("pending", "declined"):
+            self.notify(own, answer)
+        self.assertEqual(waiting.status, "declined")
+        with self.provider("done"):
+            self.bill("2027-03-05")
+        self.assertEqual(set(order.period_ids.mapped("status")), {"paid"})
+
+    def test_both_invoices_of_a_declined_period_are_collected_the_first_made_first(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+        order.order_line.product_uom_qty = 3
+        order.with_user(self.accountant)._create_invoices().action_post()
+        self.flush_chatter()
+        with self.provider("done"):
+            self.bill("2027-02-01")
+        self.assertEqual(self.charges(order)[1:].mapped("amount"), [100, 200])
+        self.assertEqual(order.period_ids.status, "paid")
+
     def test_declined_period_does_not_hold_back_the_next(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
@@ -564,6 +601,23 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         receivable.reconcile()
         self.notify(self.charges(order), "declined")
         self.assertEqual((order.payment_failure, self.mails(order)), (False, []))
+
+    def test_refusal_after_the_end_is_told_to_the_staff_alone(self):
+        for end in ("churned", "renewed"):
+            with self.subTest(end):
+                order = self.subscription(card=self.card())
+                with self.provider("done", "pending"):
+                    self.bill("2027-02-28")
+                if end == "churned":
+                    order.subscription_close(self.reason.id)
+                else:
+                    self.renewed_by(order)
+                self.notify(self.charges(order)[-1:], "declined")
+                self.assertEqual(self.todo(order), ["Payment declined for good"])
+                self.assertEqual(self.mails(order), [])
+                with self.provider("done"):
+                    self.bill("2027-03-15")
+                self.assertEqual(order.period_ids.sorted("date_start").mapped("status"), ["paid", "invoiced"])
 
     def test_late_success_after_the_close_settles_its_invoice(self):
         order = self.frozen_subscription()
