@@ -147,13 +147,24 @@ class AccountMove(models.Model):
         """
         # Only whether a charge is under way is read, for whoever may pay the invoice.
         for order in self._get_subscriptions().sudo():
-            if order.payment_exception:
-                return self.env._(
-                    "A payment of the subscription %(order)s is being processed, so that nothing more can be paid for it "
-                    "before its outcome is known.",
-                    order=order.name,
-                )
+            if message := self._get_order_in_flight_message(order):
+                return message
         return False
+
+    @api.model
+    def _get_order_in_flight_message(self, order):
+        """Return why a subscription cannot be paid at this moment, or False if it can.
+
+        :param order: `sale.order`
+        :rtype: str | bool
+        """
+        if not order.payment_exception:
+            return False
+        return self.env._(
+            "A payment of the subscription %(order)s is being processed, so that nothing more can be paid for it "
+            "before its outcome is known.",
+            order=order.name,
+        )
 
     def _check_no_charge_in_flight(self):
         """Refuse another payment while the outcome of one is not known: both could succeed.

@@ -415,7 +415,7 @@ class PaymentTransaction(models.Model):
             return
         # Whoever may process a payment lets people be told what is left of it.
         transaction = self.sudo()
-        orders = transaction.invoice_ids._get_subscriptions()
+        orders = transaction.invoice_ids._get_subscriptions() | transaction.sale_order_ids.filtered("plan_id")
         amount = orders and transaction._get_overpaid_amount()
         if not amount:
             return
@@ -426,7 +426,7 @@ class PaymentTransaction(models.Model):
                 "Check what was paid twice, then refund the overpayment.",
                 amount=self.currency_id.format(amount),
                 reference=self.reference,
-                invoices=", ".join(move.name or move.invoice_origin for move in transaction.invoice_ids),
+                invoices=", ".join(transaction._get_paid_names()),
                 others=", ".join(others.mapped("display_name")) or self.env._("none"),
             )
             order.message_post(body=body)
@@ -444,8 +444,22 @@ class PaymentTransaction(models.Model):
             invoiced = order.invoice_ids.filtered(lambda move: move.state == "posted")
             credited = invoiced.filtered(lambda move: move.move_type == "out_refund")
             billed = sum((invoiced - credited).mapped("amount_total")) - sum(credited.mapped("amount_total"))
-            left -= max(order.amount_total - billed, 0)
+            # What an earlier payment of the order waits for is not needed once more.
+            earlier = order.transaction_ids.filtered(
+                lambda other: other.id != self.id and other.state == "done" and other.payment_id.state != "canceled"
+            )
+            unused = sum(other._get_unused_amount() for other in earlier.filtered("payment_id"))
+            left -= max(order.amount_total - billed - unused, 0)
         return max(self.currency_id.round(left), 0)
+
+    def _get_paid_names(self):
+        """Return what a payment was for, as people know it.
+
+        :rtype: list
+        """
+        self.ensure_one()
+        names = [move.name or move.invoice_origin for move in self.invoice_ids]
+        return names or self.sale_order_ids.mapped("name")
 
     def _get_unused_amount(self):
         """Return what of a payment is not reconciled.

@@ -309,10 +309,13 @@ class SaleOrder(models.Model):
         return False
 
     def _check_payable(self):
-        """Refuse to take money for orders that could not be confirmed afterwards.
+        """Refuse to take money for orders that could not be confirmed afterwards, or that a charge is under way for.
 
         :raises UserError: saying why
         """
+        for order in self:
+            if message := self.env["account.move"]._get_order_in_flight_message(order):
+                raise UserError(message)
         for order in self.filtered(lambda order: order.state in ("draft", "sent")):
             if message := order._get_plan_error_message():
                 raise UserError(message)

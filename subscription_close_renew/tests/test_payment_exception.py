@@ -680,6 +680,11 @@ class TestPaymentExceptionRights(PaymentExceptionCommon):
         with self.assertRefused("is being processed"):
             self.online_payment(self.open_invoice(order))
 
+    def test_online_payment_of_the_order_is_refused(self):
+        order = self.frozen_subscription()
+        with self.assertRefused("is being processed"):
+            self.online_payment(order)
+
     def test_refund_is_not_refused(self):
         order = self.subscription(card=self.card())
         with self.provider("done", requests.Timeout()):

@@ -112,6 +112,22 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.notify(charge, "done")
         self.assertTwice(order, 100)
 
+    def test_quotation_that_was_paid_by_two_payments(self):
+        order = self.quotation()
+        first, second = self.online_payment(order), self.online_payment(order)
+        self.notify(first, "done")
+        self.assertNotTwice(order)
+        self.notify(second, "done")
+        self.assertTwice(order, 100)
+
+    def test_quotation_that_was_paid_in_two_parts(self):
+        order = self.quotation(require_payment=True, prepayment_percent=0.4)
+        for amount in (40, 60):
+            self.notify(self.online_payment(order, amount=amount), "done")
+        self.assertNotTwice(order)
+        self.bill()
+        self.assertEqual(order.period_ids.status, "paid")
+
     def test_without_an_outstanding_account(self):
         self.patch(type(self.env["account.move"]), "_get_invoice_in_payment_state", lambda _move: "in_payment")
         self.bank_journal.inbound_payment_method_line_ids.payment_account_id = False
