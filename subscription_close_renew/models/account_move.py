@@ -240,6 +240,22 @@ class AccountMove(models.Model):
                 quantity = -max(float_round(-line.quantity * part, precision_digits=2, rounding_method="DOWN"), 0.01)
                 price_unit = line.price_unit * line.quantity * part / quantity
                 line.write({"quantity": quantity, "price_unit": price_unit, "extra_tax_data": False})
+            invoice._round_down_payments(taken)
+
+    def _round_down_payments(self, taken):
+        """Leave for the next invoices what rounding has taken off this draft beyond its total, taxes included.
+
+        :param taken: the `account.move.line` of down payments that are taken off
+        """
+        self.ensure_one()
+        line = taken.sorted("quantity")[:1]
+        digits = self.env["decimal.precision"].precision_get("Product Price")
+        step = float_round(self.currency_id.rounding / -line.quantity, precision_digits=digits, rounding_method="UP")
+        # Price, line and each tax are rounded: a few of the smallest coin at most.
+        for _coin in range(10):
+            if self.currency_id.compare_amounts(self.amount_total, 0) >= 0 or line.price_unit <= step:
+                break
+            line.price_unit -= step
 
     def _plan_subscription_mail(self):
         """Have the invoices sent by Odoo's own sender, once they are committed, if their plan says so."""

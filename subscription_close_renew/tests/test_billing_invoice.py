@@ -621,6 +621,28 @@ class TestBillingAmount(SubscriptionCommon):
             self.bill(until)
         self.assertEqual(self.totals(order), [150, 0, 50, 100])
 
+    def test_down_payment_larger_than_an_invoice_with_taxes_leaves_no_total_below_zero(self):
+        united_states = self.env.ref("base.us")
+        self.company.account_fiscal_country_id = united_states
+        group = self.env["account.tax.group"].create({"name": "Taxes", "country_id": united_states.id})
+        values = {"name": "19 %", "amount": 19, "country_id": united_states.id, "tax_group_id": group.id}
+        tax = self.env["account.tax"].create({**values, "price_include_override": "tax_excluded"})
+        wizards = self.env["sale.advance.payment.inv"].with_user(self.administrator)
+        for price, down in ((33.33, 100.01), (0.07, 33.35), (33.33, 33.35)):
+            with self.subTest(price=price, down=down):
+                lines = [self.line(price_unit=amount, tax_ids=tax.ids) for amount in (price, 200)]
+                order = self.subscription(lines=lines)
+                wizard = wizards.with_context(active_model="sale.order", active_ids=order.ids).create(
+                    {"advance_payment_method": "fixed", "fixed_amount": down}
+                )
+                self.env["account.move"].browse(wizard.create_invoices()["res_id"]).action_post()
+                order.order_line.filtered(lambda line: line.price_unit == 200).product_uom_qty = 0
+                self.bill("2027-05-31")
+                totals = self.invoices(order).mapped("amount_total")
+                self.assertEqual((len(totals), min(totals) >= 0), (6, True))
+                due = 5 * order.order_line[0].price_total
+                self.assertAlmostEqual(sum(totals), max(due, down), delta=0.02)
+
     def test_invoice_that_would_say_another_price_is_not_made(self):
         order = self.subscription()
         lines = type(order.order_line)
