@@ -147,8 +147,8 @@ class SaleOrder(models.Model):
             return
         period._post_reserved()
         invoice._plan_subscription_mail()
-        if self.payment_token_id and period._is_paid_in_part():
-            # In a transaction of its own, still in this run.
+        if self.payment_token_id and (period._is_paid_in_part() or invoice._is_being_paid()):
+            # What is left is charged in a transaction of its own, still in this run; or once a payment came to nothing.
             period.retry_date = self.company_id._get_subscription_today()
         # A card that was just declined is not asked for still more: the oldest period comes first.
         if payable:

@@ -359,6 +359,28 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
             self.bill()
         self.assertEqual((self.calls, order.period_ids.state), ([], "invoiced"))
 
+    def test_payment_under_way_that_comes_to_nothing_is_charged_for(self):
+        order = self.prepaid_subscription("pending")
+        with self.provider("done"):
+            self.bill()
+            self.bill("2027-02-01")
+            self.assertEqual(self.calls, [])
+        self.notify(order.sudo().transaction_ids, "declined")
+        with self.provider("done"):
+            self.bill("2027-02-02")
+            self.bill("2027-02-03")
+        self.assertEqual((len(self.calls), order.period_ids.status), (1, "paid"))
+
+    def test_payment_under_way_that_succeeds_leaves_nothing_to_charge(self):
+        order = self.prepaid_subscription("pending")
+        with self.provider("done"):
+            self.bill()
+        self.notify(order.sudo().transaction_ids, "done")
+        self.assertEqual((order.period_ids.status, order.period_ids.retry_date), ("paid", False))
+        with self.provider("done"):
+            self.bill("2027-02-03")
+        self.assertEqual(self.calls, [])
+
     def test_promised_wire_transfer_holds_no_charge_back(self):
         wire = self.make_provider("Wire Transfer", code="none")
         order = self.prepaid_subscription("pending", provider=wire)
