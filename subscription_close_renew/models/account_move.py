@@ -46,9 +46,9 @@ class AccountMove(models.Model):
         return posted
 
     def copy(self, default=None):
-        # A credit note keeps what its invoice bills; lines that a caller brings along do not.
-        brings_lines = bool(default) and bool(default.keys() & {"line_ids", "invoice_line_ids"})
-        if brings_lines or not self.env.context.get("include_business_fields"):
+        # A credit note keeps what its invoice bills; lines, and other records, that a caller brings along do not.
+        brought = (self._fields[name].type for name in (default or {}).keys() & self._fields.keys())
+        if any(kind in ("one2many", "many2many") for kind in brought) or not self.env.context.get("include_business_fields"):
             return super().copy(default)
         return super(AccountMove, as_method(self)).copy(default).with_env(self.env)
 

@@ -53,6 +53,11 @@ LAST_YEAR = 2999
 # More days than that are never looked ahead, whatever a plan of earlier versions says.
 MOST_DAYS_AHEAD = 36500
 
+# What counts of a caller's context where a method does what the caller may not do alone.
+CALLERS_KEYS = ("allowed_company_ids", "lang", "tz")
+
+# Granted to Odoo's own cancelling, once it was checked that the subscription may be cancelled.
+CANCELLING = Guard("subscription_cancelling")
 # Granted to methods that change many subscriptions, in ways of which the chatter is not to speak.
 _UNTRACKED = Guard("subscription_untracked")
 # What a caller may put into the context to keep changes out of the chatter.
@@ -195,6 +200,7 @@ class SaleOrder(models.Model):
         if STEERING_FIELDS & vals.keys() and not self._is_method():
             self._check_sales_user()
         self._check_dates_by_hand(vals)
+        self._check_state_by_hand(vals)
         order = self._with_tracking(vals)
         if "plan_id" not in vals:
             return super(SaleOrder, order).write(vals)
@@ -480,6 +486,14 @@ class SaleOrder(models.Model):
         """
         return {name for name in self._track_get_fields() if "subscription_close_renew" in self._fields[name]._modules}
 
+    def _on_behalf(self):
+        """Return the same orders in sudo mode, for what a public method does beyond the rights of its caller.
+
+        What else the caller has put into the context stays behind: Odoo's own keys would leave out taxes or checks.
+        """
+        context = {key: self.env.context[key] for key in CALLERS_KEYS if key in self.env.context}
+        return self.with_env(self.env(context=context, su=True))
+
     def _check_subscription_access(self):
         """Check that the user may act on these subscriptions: with rights of Sales, and on each of them.
 
@@ -548,6 +562,20 @@ class SaleOrder(models.Model):
                 )
             if values.get("next_invoice_date") and values["next_invoice_date"] != order.next_invoice_date:
                 order._check_next_invoice_date(values["next_invoice_date"])
+
+    def _check_state_by_hand(self, vals):
+        """Refuse to take the order of a subscription that was confirmed back to another state, past its own methods.
+
+        It would be billed on as a quotation, without what is checked of a confirmed order, or as a cancelled one.
+
+        :param dict vals: as for :meth:`write`
+        :raises UserError: if one of the orders would leave its state
+        """
+        if "state" not in vals or self._is_method() or CANCELLING.get(self.env.context):
+            return
+        for order in self:
+            if order.subscription_state in (*RUNNING_STATES, *ENDED_STATES) and order.state != vals["state"]:
+                raise UserError(order._get_by_hand_message("state"))
 
     def _check_next_invoice_date(self, day):
         """Refuse a next invoice date before the start, in what is invoiced already, or in a time without service.

@@ -38,7 +38,7 @@ class SaleOrder(models.Model):
         if not self.filtered_domain(self._get_billing_domain() | self._get_retry_domain()):
             raise UserError("\n".join(order._get_billing_status() for order in self))
         # Whoever may change the orders may have them invoiced, as with Odoo's own button.
-        billed = self.sudo()._bill_due(Domain("id", "in", self.ids))
+        billed = self._on_behalf()._bill_due(Domain("id", "in", self.ids))
         return {
             "type": "ir.actions.client",
             "tag": "display_notification",

@@ -5,7 +5,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import format_date
 
-from .sale_order import RUNNING_STATES
+from .sale_order import CANCELLING, RUNNING_STATES
 
 CLOSE_WHEN = [
     ("now", "Now"),
@@ -327,7 +327,7 @@ class SaleOrder(models.Model):
     def _action_cancel(self):
         self.filtered("plan_id")._check_cancel_subscription()
         started = self.filtered(lambda order: order.state == "sale" and order.plan_id)
-        res = super()._action_cancel()
+        res = super(SaleOrder, CANCELLING.grant(self))._action_cancel()
         started._cancel_subscription()
         return res
 

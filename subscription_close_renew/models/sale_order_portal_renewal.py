@@ -25,7 +25,8 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         values = {"order": self.name}
-        refusal = False if self._get_open_renewals() else self._get_renew_refusal()
+        renewal = self._get_open_renewals()
+        refusal = renewal._get_renewed_customer_refusal() if renewal else self._get_renew_refusal()
         if self.plan_id and self.subscription_state in ENDED_STATES:
             return self.env._(
                 "%(order)s has ended, so it cannot be renewed. Please contact us for a new one.", **values

@@ -65,12 +65,13 @@ class SaleOrder(models.Model):
     def write(self, vals):
         res = super().write(vals)
         if vals.keys() & {"partner_id", "company_id", "subscription_id"}:
-            for order in self.filtered(lambda order: order.plan_id and order.subscription_id):
-                if refusal := order._get_renewed_customer_refusal():
-                    raise UserError(refusal)
+            subscriptions = self.filtered("plan_id")
+            # Of a subscription that goes to another customer, too: its Renew would open the quotation of this one.
+            (subscriptions | subscriptions._get_open_renewals())._check_renewed_customer()
         return res
 
     def action_draft(self):
+        self.filtered("plan_id")._check_renewed_customer()
         self._check_only_open_renewal()
         return super().action_draft()
 
@@ -118,6 +119,7 @@ class SaleOrder(models.Model):
         self._check_subscription_access()
         self._lock_for_renewal()
         renewal = self._get_open_renewals()[:1]
+        renewal._check_renewed_customer()
         renewal._renew_validity()
         if not renewal:
             if refusal := self._get_renew_refusal():
@@ -158,6 +160,16 @@ class SaleOrder(models.Model):
             order=self.display_name,
             parent=parent.name,
         )
+
+    def _check_renewed_customer(self):
+        """Refuse renewals of what belongs to another customer or company.
+
+        :raises UserError: naming the first such order
+        """
+        # sudo: whose they are, for whoever may change one of them.
+        for order in self.sudo().filtered("subscription_id"):
+            if refusal := order._get_renewed_customer_refusal():
+                raise UserError(refusal)
 
     def _check_only_open_renewal(self):
         """Refuse to take a cancelled renewal quotation back while its subscription has another.

@@ -84,9 +84,16 @@ class SaleSubscriptionGuardMixin(models.AbstractModel):
         """
         names = self._get_guarded_fields() & vals.keys()
         if names and not self._is_method():
-            raise UserError(
-                self.env._(
-                    "%(field)s is not set by hand. Use the buttons (Confirm, Close, Pause…), or the methods behind them.",
-                    field=self._fields[min(names)]._description_string(self.env),
-                )
-            )
+            raise UserError(self._get_by_hand_message(min(names)))
+
+    @api.model
+    def _get_by_hand_message(self, name):
+        """Return why a field is not written by hand, as a sentence.
+
+        :param str name: of the field
+        :rtype: str
+        """
+        return self.env._(
+            "%(field)s is not set by hand. Use the buttons (Confirm, Close, Pause…), or the methods behind them.",
+            field=self._fields[name]._description_string(self.env),
+        )

@@ -141,6 +141,34 @@ class TestGuardedFields(GuardedFieldsCommon):
         ).create_invoices()
         self.assertEqual(self.invoices(order).line_ids.subscription_id, order)
 
+    def test_order_of_a_subscription_is_taken_back_by_its_buttons_only(self):
+        """A date of long ago would not be refused on what is a quotation again, and a cancelled order billed on."""
+        order = self.subscription()
+        self.invoice(order)
+        for user in (self.salesperson, self.administrator, self.accountant):
+            for state in ("draft", "sent", "cancel"):
+                with self.subTest(state), self.assertRefused("is not set by hand"):
+                    order.with_user(user).write({"state": state})
+        order.state = "sale"
+        self.churned_subscription().action_cancel()
+
+    def test_order_that_has_ended_is_not_taken_back_either(self):
+        for order in (self.churned_subscription(), self.paused_subscription()):
+            with self.assertRefused("is not set by hand"):
+                order.state = "draft"
+
+    def test_records_that_come_along_with_a_copy_set_none(self):
+        """A copy with business fields, as Odoo makes it for a credit note, is a method that writes them."""
+        order = self.subscription()
+        invoice = self.invoice(order).with_context(include_business_fields=True)
+        forged = {"subscription_id": order.id, "sale_line_ids": [Command.update(order.order_line.id, {})]}
+        lines = [self.line_of_invoice(**forged)]
+        note = {"move_type": "out_invoice", "partner_id": self.customer.id, "invoice_line_ids": lines}
+        for default in ({"reversal_move_ids": [Command.create(note)]}, {"invoice_line_ids": lines}, {"line_ids": lines}):
+            with self.subTest(default.keys()), self.assertRefused("is not set by hand"):
+                invoice.copy(default)
+        self.assertEqual(invoice.copy({"ref": "Again"}).invoice_line_ids.subscription_id, order)
+
     def line_of_invoice(self, **values):
         return Command.create({"product_id": self.recurring_product.id, "quantity": 1, **values})
 
@@ -272,6 +300,23 @@ class TestContext(SubscriptionCommon):
         )
         self.assertFalse(order.close_by_customer)
 
+    def test_caller_leaves_nothing_out_of_an_invoice(self):
+        """Odoo's own keys for its own code: invoices without taxes and without anything to pay."""
+        order = self.subscription()
+        self.click(order.with_context(skip_invoice_sync=True, check_move_validity=False), "action_subscription_bill")
+        [invoice] = self.invoices(order)
+        self.assertEqual((invoice.state, invoice.amount_total, invoice.payment_state), ("posted", 100.0, "not_paid"))
+
+    def test_caller_leaves_nothing_out_of_a_payment_that_was_unknown(self):
+        order = self.subscription()
+        order.payment_exception = True
+        wizards = self.env["sale.subscription.resolve.wizard"].with_user(self.salesperson)
+        wizard = wizards.create({"order_id": order.id, "outcome": "paid"})
+        wizard.with_context(skip_invoice_sync=True, check_move_validity=False).action_submit()
+        [invoice] = self.invoices(order)
+        self.assertEqual((invoice.amount_total, invoice.amount_residual), (100.0, 0.0))
+        self.assertNotEqual(invoice.payment_state, "not_paid")
+
     def test_caller_does_not_choose_the_price_of_a_renewal(self):
         order = self.paid_subscription()
         renewal = self.renewal(order.with_context(renewal_increase=-150))
@@ -320,10 +365,34 @@ class TestRenewalLinks(SubscriptionCommon):
 
     def test_renewal_of_another_customer_is_not_confirmed_nor_paid(self):
         renewal = self.renewal(self.order)
-        self.order.sudo().partner_id = self.stranger
+        self.give_to_stranger(self.order)
         self.assertFalse(renewal._has_to_be_paid() or renewal._has_to_be_signed())
         with self.assertRefused("must be for the same customer"):
             renewal.action_confirm()
+
+    def test_subscription_with_a_renewal_quotation_goes_to_nobody_else(self):
+        """Its Renew in the portal would open the quotation of the customer before."""
+        renewal = self.renewal(self.order)
+        with self.assertRefused("must be for the same customer"), self.env.cr.savepoint():
+            self.order.partner_id = self.stranger
+        renewal._action_cancel()
+        self.order.write({"partner_id": self.stranger.id, "partner_invoice_id": self.stranger.id})
+        with self.assertRefused("must be for the same customer"):
+            renewal.action_draft()
+
+    def test_renew_opens_no_quotation_of_somebody_else(self):
+        self.renewal(self.order)
+        self.monthly.user_renewable = True
+        self.give_to_stranger(self.order)
+        self.assertIn("must be for the same customer", self.order.sudo()._get_portal_renew_refusal())
+        with self.assertRefused("must be for the same customer"):
+            self.order.subscription_renew()
+
+    def give_to_stranger(self, order):
+        """Let a subscription be somebody else's, as when a contact leaves a company."""
+        self.env.flush_all()
+        self.env.cr.execute("UPDATE sale_order SET partner_id = %s WHERE id = %s", [self.stranger.id, order.id])
+        order.invalidate_recordset()
 
     def test_copy_of_a_renewal_quotation_renews_nothing(self):
         copy = self.renewal(self.order).copy()
