@@ -116,6 +116,9 @@ class SaleOrderLine(models.Model):
 
     def write(self, vals):
         res = super().write(vals)
+        if "order_id" in vals:
+            # Odoo checks the rights to the order that the lines come from, and not to the one that has to pay for them.
+            self.order_id.check_access("write")
         if "product_id" in vals:
             self.filtered(lambda line: line.state in ("draft", "sent"))._add_plan()
             self.order_id.filtered("plan_by_default")._drop_needless_plan()

@@ -10,6 +10,19 @@ class SaleOrder(models.Model):
 
     _inherit = "sale.order"
 
+    def write(self, vals):
+        customers = {}
+        if "partner_id" in vals:
+            # sudo: who belongs together is no secret, and only compared.
+            subscriptions = self.sudo().filtered(lambda order: order._is_portal_subscription())
+            customers = {order: order.partner_id.commercial_partner_id for order in subscriptions}
+        res = super().write(vals)
+        for order, customer in customers.items():
+            if order.partner_id.commercial_partner_id != customer:
+                # Who has the link acts as the customer, which the one before is not any more.
+                order.access_token = False
+        return res
+
     def _is_customer(self, user):
         """Tell whether a user is logged in, and is or works for whoever buys or pays a subscription.
 

@@ -1,6 +1,7 @@
 from unittest.mock import patch
 
 from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -105,6 +106,13 @@ class TestRightsToCards(SubscriptionPaymentCommon):
         with self.assertRaises(AccessError):
             self.quotation(user=self.other_salesperson, payment_token_id=self.theirs.id)
 
+    def test_card_that_cannot_be_seen_comes_with_no_default(self):
+        orders = self.env["sale.order"].with_user(self.other_salesperson)
+        values = {"partner_id": self.customer.id, "plan_id": self.monthly.id, "order_line": [self.line()]}
+        mine = orders.with_context(default_payment_token_id=self.theirs.id).create(values)
+        self.env["ir.default"].set("sale.order", "payment_token_id", self.theirs.id)
+        self.assertFalse(mine.sudo().payment_token_id or orders.create(values).sudo().payment_token_id)
+
     def test_payment_is_not_made_with_the_card_of_another_customer(self):
         other = self.env["res.partner"].create({"name": "Other"})
         with self.assertRaisesRegex(ValidationError, "another customer or company"):
@@ -116,6 +124,35 @@ class TestRightsToCards(SubscriptionPaymentCommon):
                     "payment_token_id": self.theirs.id,
                 }
             )
+
+
+@tagged("post_install", "-at_install")
+class TestRightsToOrders(SubscriptionPaymentCommon):
+    """What belongs to a colleague's subscription, or did to a former customer, is changed by neither."""
+
+    def test_line_of_ones_own_order_is_not_moved_to_one_of_a_colleague(self):
+        order = self.subscription()
+        mine = self.quotation(user=self.other_salesperson, lines=[self.line(price_unit=8000.0)])
+        for write in (
+            lambda: mine.order_line.write({"order_id": order.id}),
+            lambda: mine.write({"order_line": [Command.update(mine.order_line.id, {"order_id": order.id})]}),
+        ):
+            with self.assertRaises(AccessError), self.env.cr.savepoint():
+                write()
+        self.assertEqual(order.recurring_total, 100.0)
+
+    def test_line_is_moved_between_orders_of_ones_own(self):
+        order, other = self.quotation(), self.quotation()
+        other.order_line.order_id = order
+        self.assertEqual(order.recurring_total, 200.0)
+
+    def test_link_of_a_former_customer_opens_nothing(self):
+        order = self.subscription()
+        link = order._portal_ensure_token()
+        order.partner_id = self.env["res.partner"].create({"name": "Colleague", "parent_id": self.customer.id})
+        self.assertEqual(order.access_token, link)
+        order.partner_id = self.env["res.partner"].create({"name": "Successor"})
+        self.assertNotEqual(order._portal_ensure_token(), link)
 
 
 @tagged("post_install", "-at_install")
@@ -218,6 +255,17 @@ class TestDatesByHand(SubscriptionPaymentCommon):
         self.order.next_invoice_date = "2027-02-28"
         self.order.next_invoice_date = "2027-01-31"
         self.assertDates(self.order, next_invoice_date="2027-01-31")
+
+    def test_day_to_resume_is_never_in_the_pause(self):
+        """Its days would be billed all at once, by the scheduled action that resumes as of its day."""
+        self.order.subscription_pause()
+        with self.on("2027-12-15"):
+            for day in ("2027-02-01", "2027-12-15"):
+                with self.subTest(day), self.assertRefused("a day after today"):
+                    self.order.resume_date = day
+            self.order.resume_date = "2027-12-16"
+        self.expire(until="2027-12-16")
+        self.assertDates(self.order, resumed_on="2027-12-16", next_invoice_date="2027-12-16")
 
     def test_start_date_of_a_confirmed_subscription_stays(self):
         with self.assertRefused("start date cannot be changed"):
