@@ -48,6 +48,8 @@ STEERING_FIELDS = frozenset(
         "term_periods",
     )
 )
+# Whose a subscription is and what prices it has: while it runs, only Sales writes it, too.
+AGREED_FIELDS = frozenset(("company_id", "currency_id", "partner_id", "pricelist_id"))
 # Beyond this, dates are mistyped: no arithmetic with what plans allow leads out of the calendar.
 LAST_YEAR = 2999
 # More days than that are never looked ahead, whatever a plan of earlier versions says.
@@ -199,6 +201,8 @@ class SaleOrder(models.Model):
     def write(self, vals):
         if STEERING_FIELDS & vals.keys() and not self._is_method():
             self._check_sales_user()
+        if AGREED_FIELDS & vals.keys() and not self._is_method():
+            self._check_sales_user_if_running()
         self._check_dates_by_hand(vals)
         self._check_state_by_hand(vals)
         order = self._with_tracking(vals)
@@ -509,8 +513,21 @@ class SaleOrder(models.Model):
 
         :raises AccessError: if not
         """
-        if not self.env.su and not self.env.user.has_group("sales_team.group_sale_salesman"):
+        if not self._is_sales_user():
             raise AccessError(self.env._("Only users with rights in Sales can change subscriptions."))
+
+    def _check_sales_user_if_running(self):
+        """Check that the user has rights in Sales, if one of these orders is a subscription that runs.
+
+        :raises AccessError: if not
+        """
+        # The orders are read only for who has none.
+        if not self._is_sales_user() and any(order.subscription_state in RUNNING_STATES for order in self):
+            self._check_sales_user()
+
+    @api.model
+    def _is_sales_user(self):
+        return self.env.su or self.env.user.has_group("sales_team.group_sale_salesman")
 
     @api.model
     def _check_used_by_own_companies(self, name, records):

@@ -3,6 +3,19 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.tools import format_date
 
+# What a period costs: while a subscription runs, only Sales writes it.
+PRICE_FIELDS = frozenset(
+    (
+        "discount",
+        "order_id",
+        "price_unit",
+        "product_id",
+        "product_uom_id",
+        "product_uom_qty",
+        "tax_ids",
+    )
+)
+
 
 class SaleOrderLine(models.Model):
     _name = "sale.order.line"
@@ -115,6 +128,9 @@ class SaleOrderLine(models.Model):
         return lines
 
     def write(self, vals):
+        if PRICE_FIELDS & vals.keys() and not self._is_method():
+            # Odoo itself writes the price of a down payment for who posts its invoice.
+            self.filtered("is_recurring").order_id._check_sales_user_if_running()
         res = super().write(vals)
         if "order_id" in vals:
             # Odoo checks the rights to the order that the lines come from, and not to the one that has to pay for them.

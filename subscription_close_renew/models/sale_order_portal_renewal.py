@@ -1,8 +1,13 @@
+from datetime import timedelta
+
 from odoo import fields, models
 from odoo.exceptions import UserError
 from odoo.tools import format_date
 
 from .sale_order import ENDED_STATES
+
+# How often in a day a customer gets another renewal quotation, after declining the one before: each is told to staff.
+RENEWALS_PER_DAY = 3
 
 
 class SaleOrder(models.Model):
@@ -31,7 +36,7 @@ class SaleOrder(models.Model):
             return self.env._(
                 "%(order)s has ended, so it cannot be renewed. Please contact us for a new one.", **values
             )
-        if not self.plan_id.user_renewable:
+        if not self.plan_id.user_renewable or (not renewal and self._is_renewed_too_often()):
             return self.env._(
                 "%(order)s cannot be renewed in the portal. Please contact us, and we renew it for you.", **values
             )
@@ -48,6 +53,17 @@ class SaleOrder(models.Model):
                 "The first period of %(order)s is not paid yet. Please pay its invoice: then you can renew.", **values
             )
         return refusal
+
+    def _is_renewed_too_often(self):
+        """Tell whether several renewal quotations of a subscription were made within a day.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        # Who made them, and may read them, does not matter: they are only counted.
+        since = self.env.cr.now() - timedelta(days=1)
+        made = self.sudo().renewal_ids.filtered(lambda order: order.create_date > since)
+        return len(made) >= RENEWALS_PER_DAY
 
     def _get_portal_announced_subscription(self):
         """Return the subscription whose automatic renewal the customer can refuse on the page of an order.

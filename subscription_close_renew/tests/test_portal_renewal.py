@@ -121,6 +121,18 @@ class TestPortalRenewal(PortalRenewalCase):
         answer = self.renew_in_portal(self.portal_user, renewed)
         self.assertEqual((answer.status_code, len(self.quotations(renewed))), (409, 1))
 
+    def test_quotations_that_are_declined_again_and_again_are_refused(self):
+        """Each of them is told to the staff."""
+        for _time in range(3):
+            self.renew_in_portal(self.portal_user)
+            self.quotations().filtered(lambda renewal: renewal.state == "sent")._action_cancel()
+        answer = self.renew_in_portal(self.portal_user)
+        self.assertEqual((answer.status_code, len(self.quotations())), (403, 3))
+        self.assertIn("Please contact us, and we renew it for you", self.text(answer))
+        self.renewal(self.order)
+        self.renew_in_portal(self.portal_user)
+        self.assertEqual(len(self.quotations()), 4)
+
     def test_quotation_and_ordinary_order_are_refused(self):
         ordinary = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
         for order in (self.quotation(), ordinary):

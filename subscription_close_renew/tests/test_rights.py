@@ -54,6 +54,28 @@ class TestRightsOfSales(SubscriptionPaymentCommon):
             with self.subTest(name), self.assertRaises(AccessError):
                 self.theirs.write({name: value})
 
+    def test_what_is_charged_is_not_changed_with_rights_in_invoicing_alone(self):
+        """Odoo lets bookkeepers write orders and their lines."""
+        line, other = self.theirs.order_line, self.env["res.partner"].create({"name": "Other"})
+        for records, name, value in (
+            (line, "price_unit", 8000.0),
+            (line, "product_uom_qty", 80),
+            (line, "discount", 50.0),
+            (self.theirs, "order_line", [Command.update(line.id, {"price_unit": 8000.0})]),
+            (self.theirs, "partner_id", other.id),
+            (self.theirs, "pricelist_id", False),
+        ):
+            with self.subTest(name), self.assertRaises(AccessError):
+                records.write({name: value})
+        line.sequence = 20
+
+    def test_accountant_still_posts_the_invoice_of_a_down_payment(self):
+        order = self.order.with_context(active_ids=self.order.ids)
+        wizards = order.env["sale.advance.payment.inv"]
+        wizards.create({"advance_payment_method": "fixed", "fixed_amount": 10.0}).create_invoices()
+        self.invoices(self.order).action_post()
+        self.assertEqual(self.invoices(self.order).mapped("state"), ["posted"])
+
     def test_accountant_still_invoices_and_collects(self):
         self.register_payment(self.invoice(self.order))
         self.assertDates(self.order, next_invoice_date="2027-02-28")
@@ -387,6 +409,22 @@ class TestOneValue(SubscriptionPaymentCommon):
             self.bill()
         self.assertEqual((len(self.billed_periods(self.good)), self.billed_periods(bad)), (1, []))
         self.assertTrue(bad.set_aside_on)
+
+    @mute_logger(BATCH_LOGGER)
+    def test_error_while_setting_a_late_charge_aside_stops_nobody(self):
+        bad = self.subscription(card=self.card())
+        # The other is not invoiced yet: the card of the bad one comes after it.
+        self.good.next_invoice_date = "2027-02-01"
+        with self.provider("pending"):
+            self.bill()
+        charge = self.charges(bad)
+        charge.write({"state": "done", "is_post_processed": False})
+        with (
+            patch.object(type(charge), "_post_process", side_effect=ValueError("bad")),
+            patch.object(type(bad), "_ask_for_attention", side_effect=ValueError("worse")),
+        ):
+            self.bill(until="2027-02-01")
+        self.assertEqual(self.billed_periods(self.good), [("2027-02-01", "2027-02-28")])
 
     @mute_logger(BATCH_LOGGER)
     def test_error_in_the_deadline_of_one_keeps_no_other_from_being_warned(self):
