@@ -1,3 +1,4 @@
+from math import isfinite
 from urllib.parse import urlencode
 
 from odoo.exceptions import AccessError, MissingError
@@ -96,6 +97,12 @@ class SubscriptionPortal(CustomerPortal):
             return self._document_check_access("sale.order", order_id, access_token=access_token)
         except (AccessError, MissingError):
             return request.env["sale.order"]
+
+    @staticmethod
+    def _cast_as_float(str_value):
+        # Odoo fails on what is a number for Python, and no amount of money.
+        value = CustomerPortal._cast_as_float(str_value)
+        return None if value is None or not isfinite(value) else value
 
     def _document_check_access(self, model_name, document_id, access_token=None):
         if model_name == "sale.order":

@@ -108,6 +108,8 @@ class TestPortalRequests(PortalCase):
             f"{order}/close?access_token=é",
             f"/my/orders/{self.order.id}?access_token=é",
             f"/my/orders/{huge}",
+            f"/my/orders/{self.order.id}?payment_amount=nan",
+            f"/my/orders/{self.order.id}?payment_amount=-inf&amount_selection=x",
             f"/my/orders/{self.order.id}/payment-method?access_token=é",
             f"{CLOSING}/%00",
             f"{CLOSING}/é",
