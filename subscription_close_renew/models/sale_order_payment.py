@@ -338,7 +338,11 @@ class SaleOrder(models.Model):
         """
         # Which payments are to be looked up is told to whoever may change the subscription.
         invoices = self.sudo().period_ids.invoice_ids | self.sudo().invoice_ids
-        return invoices.transaction_ids.filtered(lambda transaction: transaction._is_to_resolve())
+        charges = invoices.transaction_ids.filtered(lambda transaction: transaction._is_to_resolve())
+        # The invoice of another subscription may be linked to a line of this order: its payments are resolved there.
+        return charges.filtered(
+            lambda charge: not (paid := charge.invoice_ids._get_subscriptions()) or bool(paid & self)
+        )
 
     def _resolve_as_paid(self, payment_date, reference=None):
         """Record a payment whose outcome was unknown: post its invoice, and register the payment.

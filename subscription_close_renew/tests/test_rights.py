@@ -1,5 +1,7 @@
 from unittest.mock import patch
 
+import requests
+
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Command
 from odoo.tests import tagged
@@ -167,6 +169,22 @@ class TestRightsToOrders(SubscriptionPaymentCommon):
         order, other = self.quotation(), self.quotation()
         other.order_line.order_id = order
         self.assertEqual(order.recurring_total, 200.0)
+
+    def test_charge_of_a_colleague_is_not_resolved_on_an_order_of_ones_own(self):
+        """Who invoices, too, can link the invoice of any order to a line of their own."""
+        order = self.subscription(card=self.card())
+        with self.provider(requests.Timeout()):
+            self.bill()
+        user = self.make_user("seller_who_invoices", "sales_team.group_sale_salesman,account.group_account_invoice")
+        mine = self.subscription(user=user)
+        line = order.sudo().period_ids.invoice_ids.invoice_line_ids
+        mine.order_line.write({"invoice_lines": [Command.link(line.id)]})
+        with self.assertRefused("nothing to resolve"):
+            mine.action_subscription_resolve_exception()
+        # Unticked by hand, it is no way to say what became of the charge of another, either.
+        mine.payment_exception = True
+        mine.payment_exception = False
+        self.assertEqual((self.charges(order).state, order.payment_exception), ("draft", True))
 
     def test_link_of_a_former_customer_opens_nothing(self):
         order = self.subscription()
