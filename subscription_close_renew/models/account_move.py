@@ -47,8 +47,8 @@ class AccountMove(models.Model):
 
     def copy(self, default=None):
         # A credit note keeps what its invoice bills; lines, and other records, that a caller brings along do not.
-        brought = (self._fields[name].type for name in (default or {}).keys() & self._fields.keys())
-        if any(kind in ("one2many", "many2many") for kind in brought) or not self.env.context.get("include_business_fields"):
+        brought = {self._fields[name].type for name in (default or {}).keys() & self._fields.keys()}
+        if brought & {"one2many", "many2many"} or not self.env.context.get("include_business_fields"):
             return super().copy(default)
         return super(AccountMove, as_method(self)).copy(default).with_env(self.env)
 

@@ -164,7 +164,11 @@ class TestGuardedFields(GuardedFieldsCommon):
         forged = {"subscription_id": order.id, "sale_line_ids": [Command.update(order.order_line.id, {})]}
         lines = [self.line_of_invoice(**forged)]
         note = {"move_type": "out_invoice", "partner_id": self.customer.id, "invoice_line_ids": lines}
-        for default in ({"reversal_move_ids": [Command.create(note)]}, {"invoice_line_ids": lines}, {"line_ids": lines}):
+        for default in (
+            {"reversal_move_ids": [Command.create(note)]},
+            {"invoice_line_ids": lines},
+            {"line_ids": lines},
+        ):
             with self.subTest(default.keys()), self.assertRefused("is not set by hand"):
                 invoice.copy(default)
         self.assertEqual(invoice.copy({"ref": "Again"}).invoice_line_ids.subscription_id, order)
