@@ -415,7 +415,9 @@ class PaymentTransaction(models.Model):
             return
         # Whoever may process a payment lets people be told what is left of it.
         transaction = self.sudo()
-        orders = transaction.invoice_ids._get_subscriptions() | transaction.sale_order_ids.filtered("plan_id")
+        orders = transaction.invoice_ids._get_subscriptions()
+        # Of one that could not be confirmed, somebody was told already.
+        orders |= transaction.sale_order_ids.filtered(lambda order: order.plan_id and order.state == "sale")
         amount = orders and transaction._get_overpaid_amount()
         if not amount:
             return

@@ -68,11 +68,12 @@ class SaleOrder(models.Model):
         return True
 
     def _check_dates_by_hand(self, vals):
-        super()._check_dates_by_hand(vals)
+        res = super()._check_dates_by_hand(vals)
         day = fields.Date.to_date(vals.get("resume_date"))
         if day and not self._is_method():
             # One that lies in the pause would bill the days for which nothing was agreed on.
             self.filtered(lambda order: order.state == "sale" and order.resume_date != day)._get_resume_date(day)
+        return res
 
     def _get_resume_date(self, resume_date):
         """Return the day on which paused subscriptions resume, or False for none.

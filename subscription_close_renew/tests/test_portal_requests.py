@@ -21,9 +21,7 @@ class TestPortalRequests(PortalCase):
         cls.token = cls.order.sudo()._portal_ensure_token()
         requests = cls.env["sale.subscription.close.request"]
         digest = requests._get_email_digest(cls.customer.email)
-        cls.mail_link = requests.create(
-            {"order_id": cls.order.id, "email_digest": digest, "is_done": True}
-        )._get_link()
+        cls.mail_link = requests.create({"order_id": cls.order.id, "email_digest": digest, "is_done": True})._get_link()
 
     def request(self, method, url, user=None, **kwargs):
         self.log_in(user)
