@@ -38,6 +38,13 @@ class PortalNotRenewingCase(PortalCase, TermCommon):
 class TestPortalNotRenewing(PortalNotRenewingCase):
     """An announced automatic renewal can be refused until its day, whatever else the company has set."""
 
+    def test_next_invoice_is_that_of_the_renewal(self):
+        self.assertEqual(self.text(self.page(), "subscription_next_invoice").split(), ["02/28/2027", "$", "100.00"])
+
+    def test_no_invoice_comes_after_the_refusal(self):
+        page = self.refuse(self.portal_user)
+        self.assertIn("None: the subscription ends on", self.text(page, "subscription_next_invoice"))
+
     def test_subscription_ends_with_its_term(self):
         answer = self.refuse(self.portal_user)
         self.assertEqual(answer.status_code, 200)
