@@ -47,7 +47,16 @@ class SaleOrderLine(models.Model):
         subscription_lines = self.filtered("order_id.plan_id")
         (self - subscription_lines).is_recurring = False
         for line in subscription_lines:
-            line.is_recurring = line.product_id.recurring_invoice
+            line.is_recurring = line.product_id.recurring_invoice or line._goes_on_recurring()
+
+    def _goes_on_recurring(self):
+        """Return whether a line renews a recurring one: it stays so, also if the product's box is not ticked any more.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        renewed = self._get_renewed_line()
+        return renewed.is_recurring and renewed.product_id == self.product_id
 
     @api.depends("renewed_line_id.price_unit")
     def _compute_renewed_price_unit(self):

@@ -222,19 +222,22 @@ class SaleOrder(models.Model):
         :rtype: str | bool
         """
         self.ensure_one()
-        values = {"order": self.display_name, "date": self.closed_on and format_date(self.env, self.closed_on)}
         if not self.plan_id:
-            return self.env._(
-                "%(order)s has no recurring plan, so there is nothing to renew: only subscriptions are renewed.",
-                **values,
-            )
+            return self._get_no_plan_refusal()
         if self.state != "sale":
             return self.env._(
                 "%(order)s is not confirmed. Confirm it, invoice its first period and register the payment: then it can "
                 "be renewed.",
-                **values,
+                order=self.display_name,
             )
         return self._get_renew_state_refusal() or self._get_first_payment_refusal()
+
+    def _get_no_plan_refusal(self):
+        self.ensure_one()
+        return self.env._(
+            "%(order)s has no recurring plan, so there is nothing to renew: only subscriptions are renewed.",
+            order=self.display_name,
+        )
 
     def _get_renew_state_refusal(self):
         """Return why nothing can take the place of a confirmed subscription, or False.
@@ -349,6 +352,8 @@ class SaleOrder(models.Model):
                 "subscription_id": self.id,
                 "start_date": start_date,
                 "payment_token_id": self.payment_token_id.id,
+                # It is that of the subscription: it does not leave along with a product.
+                "plan_by_default": False,
                 "order_line": [
                     Command.create(line._prepare_renewal_values() | line._prepare_renewal_links(lines))
                     for line in lines
@@ -408,6 +413,9 @@ class SaleOrder(models.Model):
         parent = self.subscription_id.sudo()
         if not parent or self.state == "sale":
             return False
+        if not self.plan_id:
+            # As an ordinary order, it would leave what it renews running, and keep others from renewing it.
+            return self._get_no_plan_refusal()
         if refusal := self._get_renewed_customer_refusal():
             return refusal
         if refusal := parent._get_renew_state_refusal():

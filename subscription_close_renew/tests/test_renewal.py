@@ -487,6 +487,34 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         with self.assertRefused(rf"{renewal.name} cannot be confirmed: {order.name} is closed \(Churned\)"):
             renewal.action_confirm()
 
+    def test_renewal_whose_plan_came_automatically_keeps_it(self):
+        self.company.subscription_default_plan_id = self.monthly
+        order = self.paid_subscription(plan=False)
+        renewal = self.renewal(order)
+        renewal.order_line = [self.line(self.one_time_product)]
+        renewal.order_line[0].unlink()
+        self.assertEqual(renewal.plan_id, self.monthly)
+        with self.assertRefused("but no subscription product"):
+            renewal.action_confirm()
+
+    def test_renewal_without_a_plan_is_refused(self):
+        order = self.paid_subscription()
+        renewal = self.renewal(order)
+        renewal.plan_id = False
+        renewal.order_line = [Command.clear(), self.line(self.one_time_product)]
+        with self.assertRefused("has no recurring plan, so there is nothing to renew"):
+            renewal.action_confirm()
+        self.assertEqual((renewal.state, order.subscription_state), ("draft", "progress"))
+
+    def test_product_that_is_not_sold_by_subscription_any_more_is_renewed_as_before(self):
+        self.company.subscription_default_plan_id = self.monthly
+        order = self.paid_subscription(plan=False)
+        self.recurring_product.recurring_invoice = False
+        renewal = self.renewed_by(order)
+        self.assertEqual((order.subscription_state, renewal.subscription_state), ("renewed", "progress"))
+        self.assertEqual(renewal.recurring_monthly, 100)
+        self.assertLedgerAgrees(order | renewal)
+
     def test_renewal_of_a_renewed_subscription_is_refused(self):
         order = self.paid_subscription()
         first = self.renewal(order)
