@@ -620,13 +620,17 @@ class SaleOrder(models.Model):
         for order in self:
             dates = filter(None, (order.start_date, order.next_invoice_date, order.end_date, order.resume_date))
             if max(dates, default=date.min).year > LAST_YEAR:
-                raise ValidationError(
-                    self.env._(
-                        "The dates of %(order)s must be before the year %(year)s.",
-                        order=order.display_name,
-                        year=LAST_YEAR + 1,
-                    )
-                )
+                raise ValidationError(order._get_out_of_reach_message())
+
+    def _get_out_of_reach_message(self):
+        """Return, as a sentence, how late the dates of a subscription may be.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        return self.env._(
+            "The dates of %(order)s must be before the year %(year)s.", order=self.display_name, year=LAST_YEAR + 1
+        )
 
     def _check_plan_change(self, plan_id):
         """Refuse to change the plan of a confirmed order: its periods count on it."""

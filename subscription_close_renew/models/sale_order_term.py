@@ -7,7 +7,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL, format_date
 
-from .sale_order import RUNNING_STATES
+from .sale_order import LAST_YEAR, RUNNING_STATES
 from .sale_subscription_notice_mixin import LOST_STATUSES
 from .sale_subscription_plan import MOST, TERM_END_ACTIONS
 
@@ -92,21 +92,24 @@ class SaleOrder(models.Model):
         return super()._get_plan_error_message() or self._get_term_error_message()
 
     def _get_term_error_message(self):
-        """Return why a subscription cannot begin with the end date that it has, or False.
+        """Return why a subscription cannot begin with the end date or the term that it has, or False.
 
         :rtype: str | bool
         """
         self.ensure_one()
-        if not (self.plan_id and self.end_date) or self.state == "sale":
+        if not (self.plan_id and (self.end_date or self.term_periods)) or self.state == "sale":
             return False
-        start_date = self._prepare_subscription_start_values()["start_date"]
-        if self.end_date > start_date:
+        values = self._prepare_subscription_start_values()
+        start_date, end_date = values["start_date"], values["end_date"]
+        if end_date.year > LAST_YEAR:
+            return self._get_out_of_reach_message()
+        if end_date > start_date:
             return False
         return self.env._(
             "%(order)s would begin on %(start)s and end on %(end)s. Choose a later end date, or none.",
             order=self.display_name,
             start=format_date(self.env, start_date),
-            end=format_date(self.env, self.end_date),
+            end=format_date(self.env, end_date),
         )
 
     def _prepare_subscription_start_values(self):
@@ -136,6 +139,9 @@ class SaleOrder(models.Model):
         if self.term_periods:
             end_date = start_date
             for _period in range(self.term_periods):
+                # What lies beyond is refused, and the calendar ends before some terms do.
+                if end_date.year > LAST_YEAR:
+                    break
                 end_date = self.plan_id._get_next_period_start(anchor_date, end_date)
             return end_date
         # A term that was agreed on as a date is renewed for as long as it was.

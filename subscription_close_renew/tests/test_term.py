@@ -94,6 +94,14 @@ class TestTerm(TermCommon):
         with self.assertRefused(f"{order.name} would begin on 03/01/2027 and end on 03/01/2027"):
             order.action_confirm()
 
+    def test_end_that_no_calendar_has_is_refused_before_anybody_pays(self):
+        for years in (1, 120):
+            self.yearly.billing_period_value = years
+            order = self.quotation(plan=self.yearly, term_periods=1200, require_signature=True)
+            self.assertFalse(order._has_to_be_signed())
+            with self.assertRefused("must be before the year 3000"):
+                order.action_confirm()
+
     def test_term_is_billed_to_its_end_and_not_further(self):
         order = self.termed("close", periods=3)
         self.nightly("2027-02-28", "2027-03-31", "2027-04-30", "2027-05-31")
