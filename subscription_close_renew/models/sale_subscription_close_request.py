@@ -153,7 +153,8 @@ class SaleSubscriptionCloseRequest(models.Model):
         ).filtered(
             lambda order: order.partner_id.commercial_partner_id in customers and email in self._get_addresses(order)
         )
-        running = found.filtered(lambda order: order.subscription_state in RUNNING_STATES)
+        # Companies may use a number twice: one that closes already is not in the way of another.
+        running = found.filtered(lambda order: order.subscription_state in RUNNING_STATES).sorted("is_closing")
         return (running or renewed_by or found)[:1]
 
     @api.model
@@ -167,7 +168,10 @@ class SaleSubscriptionCloseRequest(models.Model):
         :param order: `sale.order`
         :rtype: list
         """
-        return [email for email in (order.partner_id | order.partner_invoice_id).mapped("email_normalized") if email]
+        partners = order.partner_id | order.partner_invoice_id
+        # Also that which its mails go to, where the contact has none.
+        partners = partners.union(*(each._get_notified_partners() for each in order))
+        return [email for email in partners.mapped("email_normalized") if email]
 
     @api.model
     def _get_email_digest(self, email):

@@ -92,6 +92,18 @@ class TestPublicClosing(PortalCase):
         self.ask(f" {self.order.name.lower()} ", " Payer@Example.com ")
         self.assertEqual(self.link_mails().email_to, "payer@example.com")
 
+    def test_address_that_mails_go_to_for_want_of_another_does(self):
+        self.customer.commercial_partner_id.email = "firm@example.com"
+        self.customer.email = False
+        self.ask(email="firm@example.com")
+        self.assertEqual(self.link_mails().email_to, "firm@example.com")
+
+    def test_number_that_two_companies_use_closes_what_is_not_about_to_close(self):
+        other = self.subscription(name=self.order.name)
+        other.subscription_close(self.reason.id, when="date", date="2027-02-10")
+        self.post(self.asked_for_link())
+        self.assertEqual(self.order.subscription_state, "churned")
+
     # Nothing is learnt
 
     def test_answer_is_the_same_whether_or_not_they_match(self):
