@@ -233,13 +233,15 @@ class SaleOrder(models.Model):
             orders.with_company(company).action_confirm()
 
     def _action_cancel(self):
+        # What was declined before the notice says nothing about it.
+        declined = self.filtered(lambda order: order.state != "cancel")
         res = super()._action_cancel()
-        self._refuse_announced_renewal()
+        declined._refuse_announced_renewal()
         return res
 
     @api.ondelete(at_uninstall=False)
     def _unlink_refuses_automatic_renewal(self):
-        self._refuse_announced_renewal()
+        self.filtered(lambda order: order.state != "cancel")._refuse_announced_renewal()
 
     def _refuse_announced_renewal(self):
         """Let subscriptions end with their term whose renewal was announced, and is declined by these quotations."""

@@ -297,6 +297,17 @@ class TestAutomaticRenewal(TermCommon):
         self.nightly("2027-02-28")
         self.assertEqual(order.subscription_state, "churned")
 
+    def test_quotation_that_was_declined_before_the_notice_declines_nothing_afterwards(self):
+        order = self.termed()
+        earlier = self.renewal(order)
+        earlier._action_cancel()
+        self.renew(until="2027-02-14")
+        earlier._action_cancel()
+        earlier.with_user(self.administrator).unlink()
+        self.assertEqual(order.term_end_action, "renew")
+        self.nightly("2027-02-28")
+        self.assertEqual(order.subscription_state, "renewed")
+
     def test_declined_renewal_is_announced_again_if_the_salesperson_wants_that(self):
         order = self.termed()
         self.renew(until="2027-02-14")
