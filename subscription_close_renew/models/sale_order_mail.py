@@ -57,15 +57,24 @@ class SaleOrder(models.Model):
                     **self._prepare_sender_values(rendered.get("email_from")),
                 )
         except Exception as error:
-            _logger.warning("The mail %s of subscription %s failed", template.name, self.name, exc_info=error)
-            self._ask_for_attention(
-                self.env._("Email not sent"),
-                self.env._("The email %(template)s could not be made: %(error)s", template=template.name, error=error),
-            )
+            self._note_mail_failure(template, error)
         else:
             if not partners:
                 self._ask_to_call_customer(self._get_no_address_message(template))
         return message
+
+    def _note_mail_failure(self, template, error):
+        """Tell somebody of the staff that a mail could not be made.
+
+        :param template: the `mail.template`
+        :param Exception error: what went wrong
+        """
+        self.ensure_one()
+        _logger.warning("The mail %s of subscription %s failed", template.name, self.name, exc_info=error)
+        self._ask_for_attention(
+            self.env._("Email not sent"),
+            self.env._("The email %(template)s could not be made: %(error)s", template=template.name, error=error),
+        )
 
     def _notify_customer(self, template_xml_id, record=None, notice=None):
         """Send a notice that something depends on: it may happen only if this has reached somebody.
@@ -103,11 +112,7 @@ class SaleOrder(models.Model):
         self.ensure_one()
         template = self._get_subscription_mail_template(template_xml_id)
         if not template:
-            return self.env._(
-                "The email template of a notice is archived or deleted, so the customer cannot be notified and "
-                "%(order)s will not be closed or renewed automatically. Restore the template.",
-                order=self.name,
-            )
+            return self._get_no_template_message()
         emails = self._get_notified_partners().mapped("email_normalized")
         if not emails:
             return self._get_no_address_message(template)
@@ -121,6 +126,13 @@ class SaleOrder(models.Model):
                 order=self.name,
             )
         return False
+
+    def _get_no_template_message(self):
+        return self.env._(
+            "The email template of a notice is archived or deleted, so the customer cannot be notified and "
+            "%(order)s will not be closed or renewed automatically. Restore the template.",
+            order=self.name,
+        )
 
     def _get_no_address_message(self, template):
         return self.env._(

@@ -3,6 +3,7 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 from odoo.fields import Domain
+from odoo.service.model import PG_CONCURRENCY_EXCEPTIONS_TO_RETRY
 from odoo.tools import email_normalize, hash_sign, verify_hash_signed
 from odoo.tools.misc import hmac
 
@@ -121,14 +122,32 @@ class SaleSubscriptionCloseRequest(models.Model):
         if not order or self.search_count(sent) >= LINKS_PER_HOUR:
             return
         self.write({"order_id": order.id, "email_digest": self._get_email_digest(self.email)})
-        template = self.env.ref("subscription_close_renew.mail_template_public_closing", raise_if_not_found=False)
-        if template and template.active:
-            # The mail is no part of the chatter: nobody else is to open the link by mistake.
-            template.with_context(closing_url=order.get_base_url() + self._get_link()).send_mail(
-                order.id,
-                email_values={"email_to": email_normalize(self.email), "model": False, "res_id": False},
-                email_layout_xmlid="mail.mail_notification_layout",
-            )
+        # Staff read why the customer got none, in their language.
+        order = order._with_staff_lang()
+        template = order._get_subscription_mail_template("subscription_close_renew.mail_template_public_closing")
+        if not template:
+            order._ask_to_call_customer(order._get_no_template_message())
+            return
+        try:
+            with self.env.cr.savepoint():
+                self._mail_link(template)
+        except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
+            raise
+        except Exception as error:
+            order._note_mail_failure(template, error)
+
+    def _mail_link(self, template):
+        """Mail the link that closes the subscription to who asked for it.
+
+        :param template: the `mail.template`
+        """
+        self.ensure_one()
+        # The mail is no part of the chatter: nobody else is to open the link by mistake.
+        template.with_context(closing_url=self.order_id.get_base_url() + self._get_link()).send_mail(
+            self.order_id.id,
+            email_values={"email_to": email_normalize(self.email), "model": False, "res_id": False},
+            email_layout_xmlid="mail.mail_notification_layout",
+        )
 
     def _find_order(self):
         """Return the subscription that is meant, or the one that has renewed it; none if the email address is another.

@@ -104,6 +104,19 @@ class TestPublicClosing(PortalCase):
         self.post(self.asked_for_link())
         self.assertEqual(self.order.subscription_state, "churned")
 
+    def test_link_that_cannot_be_mailed_is_told_to_staff(self):
+        template = self.env.ref("subscription_close_renew.mail_template_public_closing")
+        self.ask()
+        with patch.object(type(template), "_generate_template", side_effect=ValueError("Out of ink")), self.assertLogs():
+            self.assertFalse(self.link_mails())
+        template.active = False
+        self.ask()
+        self.assertFalse(self.link_mails())
+        failed, missing = self.order.sudo().activity_ids.sorted("id")
+        self.assertEqual((failed.summary, missing.summary), ("Email not sent", "Customer not reached"))
+        self.assertIn("Out of ink", failed.note)
+        self.assertIn("Restore the template", missing.note)
+
     # Nothing is learnt
 
     def test_answer_is_the_same_whether_or_not_they_match(self):
