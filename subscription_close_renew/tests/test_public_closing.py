@@ -107,7 +107,8 @@ class TestPublicClosing(PortalCase):
     def test_link_that_cannot_be_mailed_is_told_to_staff(self):
         template = self.env.ref("subscription_close_renew.mail_template_public_closing")
         self.ask()
-        with patch.object(type(template), "_generate_template", side_effect=ValueError("Out of ink")), self.assertLogs():
+        failing = patch.object(type(template), "_generate_template", side_effect=ValueError("Out of ink"))
+        with failing, self.assertLogs():
             self.assertFalse(self.link_mails())
         template.active = False
         self.ask()
