@@ -206,6 +206,7 @@ class SaleOrder(models.Model):
         found = orders._get_open_renewals()
         found._renew_validity()
         renewals = found | (orders - found.subscription_id)._make_renewals()
+        renewals._check_confirmable()
         for renewal in renewals:
             order = renewal.subscription_id
             today = order.company_id._get_subscription_today()
@@ -215,6 +216,15 @@ class SaleOrder(models.Model):
                 order._write_subscription({"auto_renew_on": False})
         announced = renewals.filtered("subscription_id.auto_renew_on")
         announced.filtered(lambda renewal: renewal.state == "draft").action_quotation_sent()
+
+    def _check_confirmable(self):
+        """Refuse to announce renewals that could not be confirmed on their day: somebody edited them, for example.
+
+        :raises UserError: saying why
+        """
+        for renewal in self:
+            if message := renewal._get_plan_error_message():
+                raise UserError(message)
 
     def _renew_by_itself(self):
         """Confirm the renewals of subscriptions whose day has come."""

@@ -297,6 +297,18 @@ class TestAutomaticRenewal(TermCommon):
         self.nightly("2027-02-28")
         self.assertEqual(order.subscription_state, "churned")
 
+    def test_customer_is_not_told_of_a_renewal_that_cannot_be_confirmed(self):
+        order = self.termed()
+        renewal = self.renewal(order)
+        renewal.order_line.unlink()
+        with mute_logger(BATCH_LOGGER):
+            self.renew(until="2027-02-14")
+        self.assertEqual((order.auto_renew_on, self.notices(order)), (False, []))
+        self.assertIn("but no subscription product", order.sudo().activity_ids.note)
+        renewal.order_line = [self.line()]
+        self.renew(until="2027-02-15")
+        self.assertDates(order, auto_renew_on="2027-03-01")
+
     def test_quotation_that_was_declined_before_the_notice_declines_nothing_afterwards(self):
         order = self.termed()
         earlier = self.renewal(order)
