@@ -408,6 +408,24 @@ class PaymentTransaction(models.Model):
         charges = periods.invoice_ids.transaction_ids.filtered(lambda tx: tx.operation in TOKEN_OPERATIONS)
         return not any(charge.id > self.id for charge in charges)
 
+    def _get_asked(self):
+        """Return the payment that names what is to be paid: the part that is captured of an authorized one names nothing.
+
+        :rtype: payment.transaction
+        """
+        self.ensure_one()
+        source = self.source_transaction_id
+        return source if source and source.operation == self.operation else self
+
+    def _get_captured_parts(self):
+        """Return the payments by which the money of these arrived, if they had only been authorized.
+
+        :rtype: payment.transaction
+        """
+        return self.child_transaction_ids.filtered(
+            lambda part: part.state == "done" and part.payment_id and part._get_asked() != part
+        )
+
     def _report_overpayment(self):
         """Ask the responsible person to look at what a payment brought beyond what its invoices needed."""
         self.ensure_one()
@@ -415,20 +433,21 @@ class PaymentTransaction(models.Model):
             return
         # Whoever may process a payment lets people be told what is left of it.
         transaction = self.sudo()
-        orders = transaction.invoice_ids._get_subscriptions()
+        asked = transaction._get_asked()
+        orders = asked.invoice_ids._get_subscriptions()
         # Of one that could not be confirmed, somebody was told already.
-        orders |= transaction.sale_order_ids.filtered(lambda order: order.plan_id and order.state == "sale")
+        orders |= asked.sale_order_ids.filtered(lambda order: order.plan_id and order.state == "sale")
         amount = orders and transaction._get_overpaid_amount()
         if not amount:
             return
-        others = transaction.invoice_ids._get_reconciled_amls().move_id - transaction.payment_id.move_id
+        others = asked.invoice_ids._get_reconciled_amls().move_id - transaction.payment_id.move_id
         for order in orders:
             body = self.env._(
                 "%(amount)s of the payment %(reference)s is not needed for %(invoices)s. Also settled by: %(others)s. "
                 "Check what was paid twice, then refund the overpayment.",
                 amount=self.currency_id.format(amount),
                 reference=self.reference,
-                invoices=", ".join(transaction._get_paid_names()),
+                invoices=", ".join(asked._get_paid_names()),
                 others=", ".join(others.mapped("display_name")) or self.env._("none"),
             )
             order.message_post(body=body)
@@ -442,12 +461,12 @@ class PaymentTransaction(models.Model):
         """
         self.ensure_one()
         left = self._get_unused_amount()
-        for order in self.sale_order_ids:
+        for order in self._get_asked().sale_order_ids:
             invoiced = order.invoice_ids.filtered(lambda move: move.state == "posted")
             credited = invoiced.filtered(lambda move: move.move_type == "out_refund")
             billed = sum((invoiced - credited).mapped("amount_total")) - sum(credited.mapped("amount_total"))
             # What an earlier payment of the order waits for is not needed once more.
-            earlier = order.transaction_ids.filtered(
+            earlier = (order.transaction_ids | order.transaction_ids._get_captured_parts()).filtered(
                 lambda other: other.id != self.id and other.state == "done" and other.payment_id.state != "canceled"
             )
             unused = sum(other._get_unused_amount() for other in earlier.filtered("payment_id"))
@@ -475,10 +494,11 @@ class PaymentTransaction(models.Model):
         if lines:
             return -sum(lines.mapped("amount_residual_currency"))
         # Without an outstanding account there is no entry before the bank statement: the payments wait for it together.
-        waiting = self.invoice_ids.matched_payment_ids.filtered(
+        paid = self._get_asked().invoice_ids
+        waiting = paid.matched_payment_ids.filtered(
             lambda other: not other.move_id and other.state in other._valid_payment_states()
         )
-        invoices = (waiting.invoice_ids | self.invoice_ids).filtered(lambda move: move.state == "posted")
+        invoices = (waiting.invoice_ids | paid).filtered(lambda move: move.state == "posted")
         return min(self.amount, sum(waiting.mapped("amount")) - sum(invoices.mapped("amount_residual")))
 
     def _is_used_up(self):

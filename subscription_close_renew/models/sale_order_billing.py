@@ -320,8 +320,10 @@ class SaleOrder(models.Model):
             used = self.sudo().transaction_ids.filtered(
                 lambda transaction: any(invoice.state != "cancel" for invoice in transaction.invoice_ids)
             )
-            linked = self.sudo().transaction_ids.browse(values["transaction_ids"][0][2])
-            values["transaction_ids"] = [Command.set((linked - used).ids)]
+            linked = self.sudo().transaction_ids.browse(values["transaction_ids"][0][2]) - used
+            # The money of one that was authorized came in parts of its own, which Odoo does not look at.
+            linked |= linked._get_captured_parts()
+            values["transaction_ids"] = [Command.set(linked.ids)]
         return values
 
     @api.depends("next_invoice_date", "subscription_state")

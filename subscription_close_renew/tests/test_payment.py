@@ -344,6 +344,19 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
             self.bill("2027-02-28")
         self.assertEqual(len(self.calls), 1)
 
+    def test_authorized_payment_that_was_captured_before_the_invoice_settles_it(self):
+        order = self.quotation()
+        authorized = self.online_payment(order, card=self.card())
+        self.notify(authorized, "authorized")
+        self.notify(authorized._create_child_transaction(100), "done")
+        self.assertNotIn("Paid twice", self.todo(order))
+        with self.provider("done"):
+            self.bill()
+            self.assertEqual((self.calls, order.period_ids.status), ([], "paid"))
+            self.bill("2027-02-28")
+        self.assertEqual(len(self.calls), 1)
+        self.assertEqual(set(order.period_ids.mapped("status")), {"paid"})
+
     def test_rest_of_what_was_paid_in_part_is_charged(self):
         order = self.quotation(require_payment=True, prepayment_percent=0.4)
         self.notify(self.online_payment(order, card=self.card(), amount=40), "done")

@@ -75,6 +75,14 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.notify(self.charges(order), "done")
         self.assertTwice(order, 100)
 
+    def test_registered_by_hand_and_captured_afterwards(self):
+        order = self.subscription(card=self.card())
+        with self.provider("authorized"):
+            self.bill()
+        self.register_payment(self.open_invoice(order))
+        self.notify(self.charges(order)._create_child_transaction(100), "done")
+        self.assertTwice(order, 100)
+
     def test_settled_by_the_bank_statement_while_unknown(self):
         order = self.frozen_retry()
         self.pay_by_bank_statement(self.open_invoice(order))
@@ -167,6 +175,15 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.assertIn(payment.name, note)
 
     # Not said
+
+    def test_captured_in_two_parts(self):
+        order = self.subscription(card=self.card())
+        with self.provider("authorized"):
+            self.bill()
+        for amount in (60, 40):
+            self.notify(self.charges(order)._create_child_transaction(amount), "done")
+        self.assertEqual(order.period_ids.status, "paid")
+        self.assertNotTwice(order)
 
     def test_one_payment_of_two_invoices(self):
         first, second = self.subscription(), self.subscription()
