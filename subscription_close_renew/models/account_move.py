@@ -181,9 +181,7 @@ class AccountMove(models.Model):
         """
         for invoice in self.filtered("line_ids.subscription_id"):
             # sudo: Odoo checks the right to change the invoice; only what holds it is named.
-            payments = invoice.sudo().transaction_ids.filtered(
-                lambda transaction: transaction.operation != "refund" and transaction._is_under_way()
-            )
+            payments = invoice.sudo().transaction_ids.filtered(lambda transaction: transaction._is_under_way())
             if payments:
                 raise UserError(
                     self.env._(

@@ -16,6 +16,8 @@ _logger = logging.getLogger(__name__)
 # Only these operations are asked for by Odoo, and leave a draft transaction when no answer comes.
 TOKEN_OPERATIONS = ("offline", "online_token")
 FAILED_STATES = ("error", "cancel")
+# What these bring pays nothing.
+UNPAYING_OPERATIONS = ("refund", "validation")
 # A wire transfer is promised by the customer alone.
 PROMISING_PROVIDERS = ("none", "custom")
 # Days that a payment is pending before somebody is asked to look it up.
@@ -68,7 +70,7 @@ class PaymentTransaction(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         transactions = super().create(vals_list)
-        paying = transactions.filtered(lambda transaction: transaction.operation not in ("refund", "validation"))
+        paying = transactions.filtered(lambda transaction: transaction.operation not in UNPAYING_OPERATIONS)
         paying.invoice_ids._check_no_charge_in_flight()
         paying.sale_order_ids._check_payable()
         return transactions
@@ -299,13 +301,15 @@ class PaymentTransaction(models.Model):
         # Another amount is no failure that could be doubted: see amount_mismatch.
         with charging(None):
             res = super()._validate_amount(payment_data)
-        if self.state == "error" and before != "error" and self._get_subscription_periods():
+        is_paying = self.operation not in UNPAYING_OPERATIONS
+        if is_paying and self.state == "error" and before != "error" and self._get_subscription_periods():
             self.amount_mismatch = True
         return res
 
     def _post_process(self):
         self._forget_cancelled_payments()
         res = super()._post_process()
+        self._book_registered_payments()
         self._keep_subscription_token()
         for transaction in self:
             transaction._settle_subscription_charge()
@@ -320,6 +324,26 @@ class PaymentTransaction(models.Model):
         for transaction in self.filtered(lambda tx: tx.state == "done" and tx.payment_id.state == "canceled"):
             if transaction.invoice_ids._get_subscriptions():
                 transaction.payment_id = False
+
+    def _book_registered_payments(self):
+        """Post and reconcile what a bookkeeper had registered, before it is looked at what is open, or paid twice.
+
+        Odoo does so after the provider's answer was carried out; never, if the process was killed in between.
+        """
+        for transaction in self.filtered(lambda tx: tx.state == "done" and tx.payment_id and tx.operation == "offline"):
+            payment, invoices = transaction.payment_id, transaction.invoice_ids
+            if not invoices._get_subscriptions():
+                continue
+            if payment.state == "draft":
+                payment.action_post()
+            # Without an outstanding account there is no entry before the bank statement, and this link alone.
+            payment.invoice_ids |= invoices
+            open_lines = (payment.move_id | invoices.filtered(lambda invoice: invoice.state == "posted")).line_ids
+            open_lines = open_lines.filtered(
+                lambda line, account=payment.destination_account_id: line.account_id == account and not line.reconciled
+            )
+            if payment.state in ("in_process", "paid") and open_lines & payment.move_id.line_ids:
+                open_lines.reconcile()
 
     def _check_amount_and_confirm_order(self):
         """Keep the money of a subscription that cannot be confirmed in the books, and tell somebody."""
@@ -368,7 +392,7 @@ class PaymentTransaction(models.Model):
         self.ensure_one()
         # Whoever may process a payment lets it settle what it pays.
         orders = self.sudo().invoice_ids._get_subscriptions()
-        if not orders or self.state == "draft":
+        if not orders or self.state == "draft" or self.operation in UNPAYING_OPERATIONS:
             return
         periods = self._get_subscription_periods()
         if self.amount_mismatch and self.state == "error":
@@ -429,7 +453,7 @@ class PaymentTransaction(models.Model):
     def _report_overpayment(self):
         """Ask the responsible person to look at what a payment brought beyond what its invoices needed."""
         self.ensure_one()
-        if self.state != "done" or not self.payment_id or self.operation in ("refund", "validation"):
+        if self.state != "done" or not self.payment_id or self.operation in UNPAYING_OPERATIONS:
             return
         # Whoever may process a payment lets people be told what is left of it.
         transaction = self.sudo()
@@ -570,6 +594,8 @@ class PaymentTransaction(models.Model):
         :rtype: bool
         """
         self.ensure_one()
+        if self.operation in UNPAYING_OPERATIONS:
+            return False
         if self.state in ("pending", "authorized"):
             return self.provider_code not in PROMISING_PROVIDERS
         return self._is_outcome_unknown() or (self.state == "done" and not self.is_post_processed)

@@ -171,7 +171,8 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
             transaction._process(transaction.provider_code, {"reference": transaction.reference, **data})
 
         def extract_amount_data(transaction, data):
-            amount = transaction.amount / 2 if data["state"] == "mismatch" else transaction.amount
+            # Providers name what is refunded without a sign.
+            amount = abs(transaction.amount) / (2 if data["state"] == "mismatch" else 1)
             return {"amount": amount, "currency_code": transaction.currency_id.name}
 
         def apply_updates(transaction, data):

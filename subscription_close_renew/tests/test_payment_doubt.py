@@ -279,21 +279,71 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
             self.bill("2027-02-01")
         self.assertEqual((both.period_ids.mapped("status"), len(self.calls)), (["paid", "paid"], 2))
 
+    def register_by_card(self, order):
+        """Return the pop-up in which the accountant has the open invoice of a subscription charged to its card."""
+        invoice = self.open_invoice(order)
+        methods = self.bank_journal.inbound_payment_method_line_ids
+        wizards = self.env["account.payment.register"].with_user(self.accountant)
+        return wizards.with_context(active_model="account.move", active_ids=invoice.ids).create(
+            {
+                "payment_method_line_id": methods.filtered("payment_provider_id")[:1].id,
+                "payment_token_id": order.sudo().payment_token_id.id,
+            }
+        )
+
+    def test_charge_that_a_bookkeeper_asked_for_is_booked_though_the_process_was_killed(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+        wizard = self.register_by_card(order)
+        killed = patch.object(PaymentTransaction, "_post_process", side_effect=Killed)
+        with self.provider("done"), suppress(Killed), killed:
+            self.click(wizard, "action_create_payments")
+        self.env.invalidate_all()
+        charge = self.charges(order)[-1:]
+        self.assertEqual((charge.state, charge.is_post_processed), ("done", False))
+        with self.provider("done"):
+            self.run_scheduled_action("payment.cron_post_process_payment_tx")
+            self.bill("2027-02-01")
+        self.assertEqual((len(self.calls), self.payments(order).amount, order.period_ids.status), (2, 100, "paid"))
+        self.assertNotIn("Paid twice", self.todo(order))
+
+    def test_charge_that_a_bookkeeper_asked_for_is_booked_without_an_outstanding_account(self):
+        self.patch(type(self.env["account.move"]), "_get_invoice_in_payment_state", lambda _move: "in_payment")
+        self.bank_journal.inbound_payment_method_line_ids.payment_account_id = False
+        self.test_charge_that_a_bookkeeper_asked_for_is_booked_though_the_process_was_killed()
+
+    def test_charge_that_a_bookkeeper_asked_for_is_booked_once(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+        wizard = self.register_by_card(order)
+        with self.provider("done"):
+            self.click(wizard, "action_create_payments")
+        self.assertEqual((len(self.payments(order)), order.period_ids.status), (1, "paid"))
+        self.assertNotIn("Paid twice", self.todo(order))
+
+    def test_rest_is_tried_again_after_a_bookkeeper_charged_a_part(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+        wizard = self.register_by_card(order)
+        wizard.amount = 60
+        with self.provider("done"):
+            self.click(wizard, "action_create_payments")
+            self.bill("2027-02-01")
+            self.bill("2027-02-02")
+        self.assertEqual(self.charges(order).mapped("amount"), [100, 60, 40])
+        self.assertEqual(order.period_ids.status, "paid")
+        self.assertNotIn("Paid twice", self.todo(order))
+
     def test_charge_that_a_bookkeeper_asked_for_is_booked_when_it_succeeds_late(self):
         for answer in (requests.Timeout(), "pending"):
             with self.subTest(answer):
                 order = self.subscription(card=self.card())
                 with self.provider("declined"):
                     self.bill()
-                invoice = self.open_invoice(order)
-                methods = self.bank_journal.inbound_payment_method_line_ids
-                wizards = self.env["account.payment.register"].with_user(self.accountant)
-                wizard = wizards.with_context(active_model="account.move", active_ids=invoice.ids).create(
-                    {
-                        "payment_method_line_id": methods.filtered("payment_provider_id")[:1].id,
-                        "payment_token_id": order.sudo().payment_token_id.id,
-                    }
-                )
+                wizard = self.register_by_card(order)
                 with self.provider(answer):
                     self.click(wizard, "action_create_payments")
                 charge = self.charges(order)[-1:]

@@ -662,13 +662,30 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.notify(self.charges(order), "cancelled")
         self.assertEqual((order.payment_exception, order.period_ids.status), (False, "declined"))
 
-    def test_refund_is_no_second_payment(self):
-        order = self.subscription(card=self.card())
-        with self.provider("done"):
-            self.bill()
+    def refund(self, order, answer):
+        """Return the refund of what a subscription was charged, with the invoice, as some providers note it."""
         charge = self.charges(order)
         refund = charge._create_child_transaction(
             100, is_refund=True, invoice_ids=[Command.set(charge.invoice_ids.ids)]
         )
-        self.notify(refund, "done")
+        self.notify(refund, answer)
+        return refund
+
+    def test_refund_is_no_second_payment(self):
+        order = self.subscription(card=self.card())
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual(self.refund(order, "done").state, "done")
         self.assertNotIn("Paid twice", self.todo(order))
+        self.assertCountEqual(self.payments(order).mapped("payment_type"), ["inbound", "outbound"])
+
+    def test_refund_changes_nothing_of_the_subscription(self):
+        for answer in ("pending", "declined", "mismatch"):
+            with self.subTest(answer):
+                order = self.subscription(card=self.card())
+                with self.provider("done"):
+                    self.bill()
+                    self.refund(order, answer)
+                    self.bill("2027-02-10")
+                self.assertEqual((order.payment_exception, order.period_ids.charge_state), (False, "done"))
+                self.assertEqual(self.todo(order), [])
