@@ -402,10 +402,15 @@ class SaleSubscriptionPeriod(models.Model):
         unknown = self.filtered(lambda period: period.state == "draft" and period.charge_state)
         res = super()._claim()
         unknown.charge_state = False
+        # An invoice that was declined, corrected and posted again is collected on.
+        for period in self.filtered(lambda period: period.charge_error and not period.charge_state):
+            if period._is_owed() and period._is_open():
+                period._resume_attempts()
         return res
 
     def _prepare_release_values(self):
-        return super()._prepare_release_values() | {"charge_state": False, "charge_error": False, "retry_date": False}
+        # Why it was declined is needed if the same invoice is posted again.
+        return super()._prepare_release_values() | {"charge_state": False, "retry_date": False}
 
     def _post_reserved(self):
         """Post the draft invoices of periods in preparation, which claim these."""

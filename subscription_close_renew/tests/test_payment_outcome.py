@@ -243,6 +243,33 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             self.bill("2027-02-01")
         self.assertEqual((self.charges(order)[-1:].amount, order.period_ids.status), (70, "paid"))
 
+    def test_declined_invoice_that_is_corrected_and_posted_again_is_tried_again(self):
+        order = self.subscription(card=self.card())
+        with self.provider("declined"):
+            self.bill()
+        invoice = order.sudo().period_ids.invoice_ids.with_user(self.accountant)
+        self.reset(invoice)
+        invoice.invoice_line_ids.price_unit = 80
+        invoice.action_post()
+        self.flush_chatter()
+        self.assertDates(order.period_ids, retry_date="2027-02-01")
+        with self.provider("declined", "done"):
+            self.bill("2027-02-01")
+            self.bill("2027-02-03")
+        self.assertEqual(self.charges(order).mapped("amount"), [100, 80, 80])
+        self.assertEqual((order.period_ids.status, order.period_ids.charge_error), ("paid", False))
+
+    def test_declined_invoice_that_is_posted_again_after_its_last_attempt_is_left_to_people(self):
+        plan = self.monthly.copy({"retry_days": ""})
+        order = self.subscription(card=self.card(), plan=plan)
+        with self.provider("declined"):
+            self.bill()
+        invoice = order.sudo().period_ids.invoice_ids.with_user(self.accountant)
+        self.reset(invoice)
+        invoice.action_post()
+        self.flush_chatter()
+        self.assertEqual((order.period_ids.charge_state, order.period_ids.retry_date), ("declined", False))
+
     def test_period_that_waits_goes_on_waiting_after_an_online_payment_that_fails(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
