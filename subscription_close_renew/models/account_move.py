@@ -42,8 +42,19 @@ class AccountMove(models.Model):
 
     def _post(self, soft=True):
         posted = super()._post(soft)
+        posted._assign_matched_payments()
         posted._claim_subscription_periods()
         return posted
+
+    def _assign_matched_payments(self):
+        """Settle invoices by payments made for them that the bank statement has confirmed: Odoo assigns the others."""
+        for invoice in self.filtered("invoice_line_ids.subscription_id"):
+            payments = invoice.transaction_ids.payment_id.filtered(lambda payment: payment.state == "paid")
+            lines = payments.move_id.line_ids.filtered(
+                lambda line: line.account_type == "asset_receivable" and not line.reconciled
+            )
+            for line in lines:
+                invoice.js_assign_outstanding_line(line.id)
 
     def copy(self, default=None):
         # A credit note keeps what its invoice bills; lines, and other records, that a caller brings along do not.

@@ -461,7 +461,11 @@ class PaymentTransaction(models.Model):
         orders = asked.invoice_ids._get_subscriptions()
         # Of one that could not be confirmed, somebody was told already.
         orders |= asked.sale_order_ids.filtered(lambda order: order.plan_id and order.state == "sale")
-        amount = orders and transaction._get_overpaid_amount()
+        if not orders:
+            return
+        amount = transaction._get_overpaid_amount()
+        # What somebody is asked to refund pays nothing else.
+        transaction.told_on = bool(amount) and fields.Date.today()
         if not amount:
             return
         others = asked.invoice_ids._get_reconciled_amls().move_id - transaction.payment_id.move_id
@@ -524,6 +528,20 @@ class PaymentTransaction(models.Model):
         )
         invoices = (waiting.invoice_ids | paid).filtered(lambda move: move.state == "posted")
         return min(self.amount, sum(waiting.mapped("amount")) - sum(invoices.mapped("amount_residual")))
+
+    def _is_left_over(self):
+        """Return whether money of a payment is there that neither is refunded nor anybody was asked to refund.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        if self.state != "done" or self.operation in UNPAYING_OPERATIONS or self.told_on:
+            return False
+        refunds = self.child_transaction_ids.filtered(
+            lambda child: child.operation == "refund" and child.state not in FAILED_STATES
+        )
+        is_booked = self.payment_id.state in ("in_process", "paid")
+        return is_booked and not refunds and self.currency_id.compare_amounts(self._get_unused_amount(), 0) > 0
 
     def _is_used_up(self):
         """Return whether all that a payment brought has settled what it was for.

@@ -323,6 +323,7 @@ class SaleOrder(models.Model):
             linked = self.sudo().transaction_ids.browse(values["transaction_ids"][0][2]) - used
             # The money of one that was authorized came in parts of its own, which Odoo does not look at.
             linked |= linked._get_captured_parts()
+            linked |= self._get_payments_left_over()
             values["transaction_ids"] = [Command.set(linked.ids)]
         return values
 

@@ -268,6 +268,17 @@ class SaleOrder(models.Model):
         empty.unlink()
         return (reserved - empty)[:1]
 
+    def _get_payments_left_over(self):
+        """Return the payments of cancelled invoices of a subscription whose money is still there: it pays the next one.
+
+        :rtype: payment.transaction
+        """
+        self.ensure_one()
+        # Payments are nobody's document: whoever may invoice the order gives it those that were made for it.
+        lines = self.sudo().order_line.invoice_lines.filtered(lambda line: line.parent_state == "cancel")
+        payments = lines.move_id.transaction_ids
+        return (payments | payments._get_captured_parts()).filtered(lambda payment: payment._is_left_over())
+
     def _reserve_period(self):
         """Make the draft invoice of the next period.
 

@@ -1,6 +1,7 @@
 from unittest.mock import patch
 
 from odoo.exceptions import UserError, ValidationError
+from odoo.fields import Command
 from odoo.modules.neutralize import get_neutralization_queries
 from odoo.tests import tagged
 from odoo.tools import html2plaintext, mute_logger
@@ -343,6 +344,60 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
             self.assertEqual((self.calls, order.period_ids.state), ([], "invoiced"))
             self.bill("2027-02-28")
         self.assertEqual(len(self.calls), 1)
+
+    def test_payment_that_the_bank_has_confirmed_before_the_invoice_settles_it(self):
+        order = self.prepaid_subscription()
+        payment = order.sudo().transaction_ids.payment_id
+        statement = self.env["account.move"].create(
+            {
+                "journal_id": self.bank_journal.id,
+                "line_ids": [
+                    Command.create({"account_id": self.bank_journal.default_account_id.id, "debit": 100}),
+                    Command.create({"account_id": self.outstanding.id, "credit": 100}),
+                ],
+            }
+        )
+        statement.action_post()
+        entries = (statement | payment.move_id).line_ids
+        entries.filtered(lambda line: line.account_id == self.outstanding).reconcile()
+        self.assertEqual(payment.state, "paid")
+        with self.provider("done"):
+            self.bill()
+        self.assertEqual((self.calls, order.period_ids.status), ([], "paid"))
+
+    def test_payment_of_a_cancelled_invoice_pays_the_next(self):
+        order = self.charged_and_cancelled()
+        with self.provider("done"):
+            self.bill("2027-02-01")
+            self.assertEqual((len(self.calls), order.period_ids.sorted("id")[-1:].status), (1, "paid"))
+            self.bill("2027-02-28")
+        self.assertEqual(len(self.calls), 2)
+        self.assertEqual(len(self.payments(order)), 2)
+
+    def test_payment_of_a_cancelled_invoice_pays_a_part_of_a_larger_one(self):
+        order = self.charged_and_cancelled()
+        order.order_line.product_uom_qty = 2
+        self.flush_chatter()
+        with self.provider("done"):
+            self.bill("2027-02-01")
+        self.assertEqual(self.charges(order).mapped("amount"), [100, 100])
+        self.assertEqual(order.period_ids.sorted("id")[-1:].status, "paid")
+
+    def test_refunded_payment_of_a_cancelled_invoice_pays_nothing(self):
+        order = self.charged_and_cancelled()
+        self.notify(self.charges(order)._create_child_transaction(100, is_refund=True), "done")
+        with self.provider("done"):
+            self.bill("2027-02-01")
+        self.assertEqual((len(self.calls), order.period_ids.sorted("id")[-1:].status), (2, "paid"))
+
+    def charged_and_cancelled(self):
+        """Return a subscription whose first invoice was charged, and then cancelled by the accountant."""
+        order = self.subscription(card=self.card())
+        with self.provider("done"):
+            self.bill()
+        order.sudo().period_ids.invoice_ids.with_user(self.accountant).button_cancel()
+        self.flush_chatter()
+        return order
 
     def test_authorized_payment_that_was_captured_before_the_invoice_settles_it(self):
         order = self.quotation()

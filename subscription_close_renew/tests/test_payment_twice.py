@@ -50,6 +50,18 @@ class TestPaymentTwice(PaymentExceptionCommon):
 
     # Said
 
+    def test_what_somebody_was_asked_to_refund_pays_no_other_invoice(self):
+        order = self.frozen_subscription()
+        self.untick(order)
+        charge = self.charges(order)
+        charge.invoice_ids.with_user(self.accountant).button_cancel()
+        self.flush_chatter()
+        self.notify(charge, "done")
+        self.assertTwice(order, 100)
+        with self.provider("done"):
+            self.bill("2027-02-01")
+        self.assertEqual((len(self.calls), order.period_ids.status), (2, "paid"))
+
     def test_registered_by_hand_after_unticking(self):
         order = self.frozen_retry()
         self.untick(order)
