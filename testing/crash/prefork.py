@@ -110,6 +110,8 @@ def _act(command: dict) -> int:
             return int(not getattr(actions, command["do"])(env, **command.get("with", {})))
         except UserError as refusal:
             _logger.warning("%s was refused: %s", command, refusal)
+            # All of it or nothing, as of a request.
+            cr.rollback()
             return REFUSED
 
 
