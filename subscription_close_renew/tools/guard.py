@@ -23,10 +23,12 @@ class Guard:
         :param str key: the key of the context; it need not be secret
         """
         self.key = key
+        self._granted = _Sealed(self, True)
 
     def seal(self, value: Any = True):
         """Return a value for the context that :meth:`get` accepts."""
-        return _Sealed(self, value)
+        # One object for the plain grant: Odoo compares contexts often, and what is identical at once.
+        return self._granted if value is True else _Sealed(self, value)
 
     def grant(self, records, value: Any = True):
         """Return records whose context has the value."""
