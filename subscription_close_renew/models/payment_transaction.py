@@ -549,7 +549,7 @@ class PaymentTransaction(models.Model):
         :rtype: bool
         """
         self.ensure_one()
-        # Whoever may process a payment lets it be looked up what has become of it.
+        # sudo: only what the payment has settled is read.
         charge = self.sudo()
         return bool(charge.payment_id) and charge.currency_id.compare_amounts(charge._get_unused_amount(), 0) <= 0
 

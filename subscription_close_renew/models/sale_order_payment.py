@@ -274,7 +274,7 @@ class SaleOrder(models.Model):
         :rtype: payment.transaction
         """
         self.ensure_one()
-        # Payments are nobody's document: whoever may invoice the order gives it those that were made for it.
+        # sudo: salespeople cannot read payments; Odoo has checked the right to invoice the order.
         lines = self.sudo().order_line.invoice_lines.filtered(lambda line: line.parent_state == "cancel")
         payments = lines.move_id.transaction_ids
         return (payments | payments._get_captured_parts()).filtered(lambda payment: payment._is_left_over())
@@ -299,7 +299,7 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         outdated = period.invoice_ids
-        # Whoever bills a subscription lets its payments follow.
+        # sudo: salespeople cannot write payments; action_subscription_bill has checked the right to the order.
         charges = outdated.sudo().transaction_ids
         period._drop_reserved()
         period = self._reserve_period()
@@ -428,7 +428,7 @@ class SaleOrder(models.Model):
     def _resolve_as_unpaid(self):
         """End an exception because its payment was not made: it is asked for again, however it was invoiced meanwhile."""
         self.message_post(body=self.env._("Payment Failure resolved: not paid. It is asked for anew."))
-        # Whoever may change the order says what became of its payments.
+        # sudo: salespeople cannot read payments; the pop-up has checked the right to the order.
         charges = self.sudo()._get_charges_to_resolve()
         if self.payment_exception:
             self.payment_exception = False

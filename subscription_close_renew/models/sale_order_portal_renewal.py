@@ -6,7 +6,7 @@ from odoo.tools import format_date
 
 from .sale_order import ENDED_STATES
 
-# How often in a day a customer gets another renewal quotation, after declining the one before: each is told to staff.
+# How often in a day a customer gets a new renewal quotation after declining the last: staff are notified of each.
 RENEWALS_PER_DAY = 3
 
 

@@ -166,7 +166,7 @@ class SaleOrder(models.Model):
 
         :raises UserError: naming the first such order
         """
-        # sudo: whose they are, for whoever may change one of them.
+        # sudo: only the customer and the company of both are compared, and the user may change one of them.
         for order in self.sudo().filtered("subscription_id"):
             if refusal := order._get_renewed_customer_refusal():
                 raise UserError(refusal)
