@@ -266,7 +266,7 @@ class SaleOrder(models.Model):
         """
         self.ensure_one()
         if not self._has_agreed_amount(invoice, date_start, date_end):
-            agreed, invoiced = self._get_period_amounts(invoice, date_start, date_end)
+            agreed, invoiced, _tolerance = self._get_period_amounts(invoice, date_start, date_end)
             raise UserError(
                 self.env._(
                     "The period of %(order)s that begins on %(start)s costs %(agreed)s without taxes, but its invoice "
@@ -287,13 +287,11 @@ class SaleOrder(models.Model):
         :rtype: bool
         """
         self.ensure_one()
-        agreed, invoiced = self._get_period_amounts(invoice, date_start, date_end)
-        # Each line is rounded on its own.
-        lines = invoice.invoice_line_ids.filtered(lambda line: line.subscription_id == self)
-        return self.currency_id.compare_amounts(abs(agreed - invoiced), self.currency_id.rounding * len(lines)) <= 0
+        agreed, invoiced, tolerance = self._get_period_amounts(invoice, date_start, date_end)
+        return self.currency_id.compare_amounts(abs(agreed - invoiced), tolerance) <= 0
 
     def _get_period_amounts(self, invoice, date_start, date_end):
-        """Return what a period costs without taxes, and what its invoice says.
+        """Return what a period costs without taxes, what its invoice says, and by how much rounding lets them differ.
 
         :param invoice: the draft `account.move` of the period
         :param date date_start: first day of the period
@@ -303,7 +301,9 @@ class SaleOrder(models.Model):
         self.ensure_one()
         lines = invoice.invoice_line_ids.filtered(lambda line: line.subscription_id == self)
         share = float(self.plan_id._get_period_share(self.anchor_date, date_start, date_end))
-        return self.recurring_total * share, sum(lines.mapped("price_subtotal"))
+        # Each line is rounded on its own.
+        tolerance = self.currency_id.rounding * len(lines)
+        return self.recurring_total * share, sum(lines.mapped("price_subtotal")), tolerance
 
     def _create_account_invoices(self, invoice_vals_list, final):
         """Let Odoo's own invoicing say on its lines what they bill, as :meth:`_prepare_invoice_line` has prepared it."""
