@@ -1,6 +1,6 @@
 from odoo.tools.sql import column_exists, create_column
 
-from .models.ir_module_module import refuse_incompatible_addon
+from .models.subscription.ir_module_module import refuse_incompatible_addon
 
 # Stored computed columns, empty on orders without a recurring plan: all of those that exist at installation.
 COMPUTED_COLUMNS = {

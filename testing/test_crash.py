@@ -82,19 +82,19 @@ CARDS = (
     }
 )
 """Cards, by the name of the story in which all of them are charged."""
-STATES = {"unknown": "drop", "lost": "lost", "pending": "pending", "in-flight": "held-ok"}
+STATES = {"unknown": "drop", "lost": "lost", "pending": "pending", "under-way": "held-ok"}
 """How a card is treated of which a charge is in a state."""
 BY_HAND = (
     [
         *itertools.product(["unknown"], DEEDS, ["notified", "resolved"]),
-        *itertools.product(["pending", "in-flight"], DEEDS, ["notified"]),
+        *itertools.product(["pending", "under-way"], DEEDS, ["notified"]),
         *itertools.product(["lost"], DEEDS, ["resolved"]),
     ]
     if THOROUGH
     else [
         ("unknown", "delete-draft", "notified"),
         ("unknown", "invoice-by-hand-untick-and-pay", "notified"),
-        ("in-flight", "cancel-order", "resolved"),
+        ("under-way", "cancel-order", "resolved"),
         ("pending", "credit-invoice", "notified"),
     ]
 )
@@ -322,7 +322,7 @@ def play_by_hand(new_stage, state, deed, truth):
     card = f"{STATES[state]}:1"
     with new_stage() as stage:
         stage.sell(dict.fromkeys((card, "ok:2"), FEBRUARY[:10]))
-        if state == "in-flight":
+        if state == "under-way":
             with stage.billing_meanwhile(FEBRUARY):
                 stage.try_by_hand(FEBRUARY, deed, card)
         else:

@@ -1,6 +1,5 @@
 from odoo.http import request, route
 
-from ..models.sale_order import ENDED_STATES
 from .portal import SubscriptionPortal
 
 
@@ -79,7 +78,7 @@ class SubscriptionClosingPortal(SubscriptionPortal):
         refusal = order_sudo._get_portal_close_refusal()
         if not refusal:
             return None
-        done = order_sudo.is_closing or order_sudo.subscription_state in ENDED_STATES
+        done = order_sudo.is_closing or order_sudo._has_ended()
         return self._render_refusal(refusal, back_url=order_sudo._get_subscription_url(), status=409 if done else 403)
 
     def _refuse_preview(self, order_sudo):

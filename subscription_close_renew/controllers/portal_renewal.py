@@ -1,6 +1,5 @@
 from odoo.http import request, route
 
-from ..models.sale_order import ENDED_STATES
 from .portal_closing import SubscriptionClosingPortal
 
 
@@ -23,7 +22,7 @@ class SubscriptionRenewalPortal(SubscriptionClosingPortal):
             return refused
         refusal = order_sudo._get_portal_renew_refusal()
         if refusal:
-            status = 409 if order_sudo.subscription_state in ENDED_STATES else 403
+            status = 409 if order_sudo._has_ended() else 403
             return self._render_refusal(refusal, back_url=order_sudo._get_subscription_url(), status=status)
         # The account or the link of whoever asks opens the order, and the plan lets its customers renew.
         renewal_sudo = order_sudo._renew_as_customer(request.env.user)

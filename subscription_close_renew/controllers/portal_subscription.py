@@ -3,7 +3,6 @@ from odoo.http import request, route
 
 from odoo.addons.portal.controllers.portal import pager as portal_pager
 
-from ..models.sale_order import ENDED_STATES, RUNNING_STATES
 from .portal import SubscriptionPortal
 
 
@@ -72,10 +71,11 @@ class SubscriptionListPortal(SubscriptionPortal):
 
         :rtype: Domain
         """
+        orders = request.env["sale.order"]
         return (
             Domain("partner_id", "child_of", request.env.user.partner_id.commercial_partner_id.ids)
             & Domain("state", "=", "sale")
-            & Domain("subscription_state", "in", (*RUNNING_STATES, *ENDED_STATES))
+            & Domain("subscription_state", "in", (*orders._get_running_states(), *orders._get_ended_states()))
         )
 
     def _get_subscription_sortings(self):
@@ -97,7 +97,8 @@ class SubscriptionListPortal(SubscriptionPortal):
         :return: ``{key: {"label": …, "domain": …}}``
         :rtype: dict
         """
-        running, closing = Domain("subscription_state", "in", RUNNING_STATES), Domain("is_closing", "=", True)
+        running = Domain("subscription_state", "in", request.env["sale.order"]._get_running_states())
+        closing = Domain("is_closing", "=", True)
         return {
             "all": {"label": request.env._("All"), "domain": Domain.TRUE},
             "progress": {"label": request.env._("In Progress"), "domain": running & ~closing},

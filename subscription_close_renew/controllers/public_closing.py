@@ -2,7 +2,7 @@ from werkzeug.exceptions import NotFound
 
 from odoo.http import Controller, request, route
 
-from ..models.sale_subscription_close_request import PUBLIC_CLOSING_PATH
+from ..models.portal.sale_subscription_close_request import PUBLIC_CLOSING_PATH
 
 
 class PublicClosing(Controller):

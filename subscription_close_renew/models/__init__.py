@@ -1,48 +1,20 @@
-from . import (
-    account_move,
-    account_move_line,
-    account_move_send,
-    account_payment,
-    ir_cron,
-    ir_http,
-    ir_module_module,
-    payment_provider,
-    payment_token,
-    payment_transaction,
-    product_pricelist,
-    product_pricelist_item,
-    product_template,
-    res_company,
-    res_config_settings,
-    res_users,
-    sale_order,
-    sale_order_batch,
-    sale_order_billing,
-    sale_order_close_reason,
-    sale_order_closing,
-    sale_order_line,
-    sale_order_mail,
-    sale_order_mrr,
-    sale_order_mrr_check,
-    sale_order_pausing,
-    sale_order_payment,
-    sale_order_period,
-    sale_order_portal,
-    sale_order_portal_closing,
-    sale_order_portal_renewal,
-    sale_order_public_closing,
-    sale_order_renewal,
-    sale_order_term,
-    sale_order_timeline,
-    sale_order_unpaid,
-    sale_subscription_close_request,
-    sale_subscription_currency_mixin,
-    sale_subscription_guard_mixin,
-    sale_subscription_movement,
-    sale_subscription_notice_mixin,
-    sale_subscription_period,
-    sale_subscription_period_charge,
-    sale_subscription_period_unpaid,
-    sale_subscription_plan,
-    sale_subscription_retention,
-)
+"""The rooms of the addon, in the order in which they may extend and call each other.
+
+A room extends and calls only what stands above it. What a room above has to know of one below, it asks of a method of its
+own that the room below extends. `tests/test_rooms.py` checks this.
+
+The order of the imports matters: Odoo applies the classes of a model in the order in which they are loaded, so the base of
+a method has to be loaded before what overrides it.
+"""
+
+# isort: off
+from . import catalogue
+from . import subscription
+from . import mrr
+from . import billing
+from . import closing
+from . import pausing
+from . import payment
+from . import renewing
+from . import dunning
+from . import portal

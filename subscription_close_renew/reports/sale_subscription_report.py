@@ -1,8 +1,6 @@
 from odoo import api, fields, models
 from odoo.tools import SQL
 
-from ..models.sale_order import SUBSCRIPTION_STATES
-
 
 class SaleSubscriptionReport(models.Model):
     """What subscriptions bring, a row for each recurring line of a confirmed one."""
@@ -52,7 +50,9 @@ class SaleSubscriptionReport(models.Model):
         help="Number of subscriptions: one with several products counts once.",
     )
     plan_id = fields.Many2one(comodel_name="sale.subscription.plan", string="Recurring Plan", readonly=True)
-    subscription_state = fields.Selection(selection=SUBSCRIPTION_STATES, string="Subscription Status", readonly=True)
+    subscription_state = fields.Selection(
+        selection="_get_subscription_states", string="Subscription Status", readonly=True
+    )
     start_date = fields.Date(readonly=True)
     end_date = fields.Date(readonly=True)
     close_reason_id = fields.Many2one(comodel_name="sale.order.close.reason", readonly=True)
@@ -74,6 +74,11 @@ class SaleSubscriptionReport(models.Model):
     recurring_yearly = fields.Monetary(
         string="ARR", readonly=True, help="Yearly recurring revenue: twelve times the monthly."
     )
+
+    @api.model
+    def _get_subscription_states(self):
+        # Those that other addons have added, too.
+        return self.env["sale.order"]._fields["subscription_state"]._description_selection(self.env)
 
     @property
     def _table_query(self):

@@ -22,7 +22,7 @@ from odoo.fields import Command
 from odoo.tests import TransactionCase, freeze_time, new_test_user
 from odoo.tools import html2plaintext
 
-from odoo.addons.subscription_close_renew.models.sale_subscription_guard_mixin import as_method
+from odoo.addons.subscription_close_renew.models.subscription.sale_subscription_guard_mixin import as_method
 
 
 @freeze_time("2027-01-31 12:00:00")

@@ -6,10 +6,10 @@ from odoo.tools import html2plaintext, mute_logger
 
 from odoo.addons.base.models import ir_cron
 
-from ..models import sale_order_batch
+from ..models.subscription.runner import Turn
 from .common import SubscriptionCommon
 
-BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_batch"
+BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled"
 JANUARY = ("2027-01-31", "2027-02-28")
 FEBRUARY = ("2027-02-28", "2027-03-31")
 
@@ -481,7 +481,7 @@ class TestBillingInPieces(SubscriptionCommon):
         super().setUp()
         self.startPatcher(patch.object(ir_cron, "MIN_TIME_PER_JOB", 0))
         self.startPatcher(patch.object(ir_cron, "MIN_RUNS_PER_JOB", 3))
-        self.startPatcher(patch.object(sale_order_batch.SaleOrder._run_for_due, "__defaults__", (1, 1)))
+        self.startPatcher(patch.object(Turn.__new__, "__defaults__", (1, 1)))
 
     def test_what_there_was_no_time_for_comes_when_odoo_calls_again(self):
         orders = self.env["sale.order"].concat(*(self.subscription() for _order in range(3)))

@@ -6,7 +6,7 @@ from odoo.tools import html2plaintext, mute_logger
 
 from .common import SubscriptionCommon
 
-BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_batch"
+BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled"
 JANUARY = ("2027-01-31", "2027-02-28")
 FEBRUARY = ("2027-02-28", "2027-03-31")
 

@@ -3,7 +3,7 @@ from odoo.tools import mute_logger
 
 from .common import SubscriptionCommon
 
-BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_batch"
+BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled"
 # Odoo checks a template when it is saved, with some invoice: this fails for those of 100.0.
 BROKEN_SUBJECT = "{{ 1 / (object.amount_total - 100) }}"
 JANUARY = ("2027-01-31", "2027-02-28")

@@ -14,7 +14,7 @@ from odoo.exceptions import UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from ..models.sale_order_batch import SaleOrder as SaleOrderBatch
+from ..models.subscription.sale_order_scheduled import SaleOrder as ScheduledSaleOrder
 from .payment_common import SubscriptionPaymentCommon
 
 try:
@@ -26,8 +26,8 @@ except ImportError:
 
 POST_PROCESSING = "odoo.addons.payment.models.payment_transaction"
 LOUD = (
-    "odoo.addons.subscription_close_renew.models.payment_transaction",
-    "odoo.addons.subscription_close_renew.models.sale_order_batch",
+    "odoo.addons.subscription_close_renew.models.payment.payment_transaction",
+    "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled",
     POST_PROCESSING,
 )
 LONG = "SUBSCRIPTION_MODEL_EXAMPLES"
@@ -276,14 +276,14 @@ if st:
         @contextmanager
         def setting_aside(self):
             """Fail when billing sets the subscription aside for a reason that no user could understand."""
-            set_aside = SaleOrderBatch._set_aside
+            set_aside = ScheduledSaleOrder._set_aside
 
             def noted(order, error):
                 if not isinstance(error, UserError):
                     self.wrong.append(f"set aside: {error!r}")
                 return set_aside(order, error)
 
-            with unittest.mock.patch.object(SaleOrderBatch, "_set_aside", noted):
+            with unittest.mock.patch.object(ScheduledSaleOrder, "_set_aside", noted):
                 yield
 
         @contextmanager

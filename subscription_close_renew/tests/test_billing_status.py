@@ -3,7 +3,7 @@ from odoo.tools import html2plaintext, mute_logger
 
 from .common import SubscriptionCommon
 
-BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_batch"
+BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled"
 
 
 @tagged("post_install", "-at_install")

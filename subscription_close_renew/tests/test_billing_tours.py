@@ -7,7 +7,7 @@ from . import test_tours
 class TestBillingTours(test_tours.SubscriptionTourCase):
     def _in_exception(self):
         order = self._subscription()
-        order._reserve_period()._note_unknown()
+        order._make_draft_period()._set_charge_unknown()
         return order
 
     def test_what_is_due_is_billed_at_once(self):

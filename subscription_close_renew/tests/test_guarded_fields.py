@@ -2,7 +2,7 @@ from odoo.exceptions import UserError
 from odoo.fields import NO_ACCESS, Command
 from odoo.tests import tagged
 
-from ..models.sale_subscription_guard_mixin import as_method
+from ..models.subscription.sale_subscription_guard_mixin import as_method
 from .common import SubscriptionCommon
 
 ADDON = "subscription_close_renew"
@@ -408,7 +408,7 @@ class TestRenewalLinks(SubscriptionCommon):
         self.env.flush_all()
         self.env.cr.execute("UPDATE sale_order_line SET renewed_line_id = %s WHERE id = %s", [theirs.id, mine.id])
         mine.invalidate_recordset()
-        self.assertEqual(mine.renewed_price_unit, 0.0)
+        self.assertEqual(mine.previous_price_unit, 0.0)
 
 
 @tagged("post_install", "-at_install")

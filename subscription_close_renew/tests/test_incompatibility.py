@@ -2,7 +2,7 @@ from odoo.exceptions import UserError
 from odoo.tests import TransactionCase, tagged
 
 from ..hooks import pre_init_hook
-from ..models.ir_module_module import INCOMPATIBLE_ADDON
+from ..models.subscription.ir_module_module import INCOMPATIBLE_ADDON
 
 
 @tagged("post_install", "-at_install")

@@ -26,7 +26,7 @@ class TestLanguage(SubscriptionPaymentCommon):
         self.assertIn("Du 31/01/2027 au 27/02/2027", self.invoice(order).invoice_line_ids.name)
 
     def test_customer_reads_why_nothing_was_charged_in_their_language(self):
-        order = self.subscription(card=self.card(valid_until="2027-01-30"))
+        order = self.subscription(card=self.card(subscription_valid_until="2027-01-30"))
         self.bill()
         self.assertEqual(order.period_ids.charge_error, "Le mode de paiement enregistré a expiré.")
 

@@ -8,7 +8,7 @@ from odoo.tools import SQL, mute_logger
 
 from .common import SubscriptionCommon
 
-CHECK_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_mrr_check"
+CHECK_LOGGER = "odoo.addons.subscription_close_renew.models.mrr.sale_order_check"
 
 
 class MovementCommon(SubscriptionCommon):
@@ -607,7 +607,7 @@ class TestLedger(MovementCommon):
         orders.order_line.price_unit = 130.0
         self.env.flush_all()
         with self.assertQueryCount(20, flush=False):
-            orders._record_planned_movements()
+            orders._record_scheduled_movements()
             self.env["sale.subscription.movement"].flush_model()
         self.assertEqual(self.worth(orders), 6500.0)
 

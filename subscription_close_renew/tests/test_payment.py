@@ -11,7 +11,7 @@ from odoo.addons.account.models.account_move import AccountMove
 from .payment_common import SubscriptionPaymentCommon
 
 ADDON = "subscription_close_renew"
-BATCH_LOGGER = f"odoo.addons.{ADDON}.models.sale_order_batch"
+BATCH_LOGGER = f"odoo.addons.{ADDON}.models.subscription.sale_order_scheduled"
 
 
 @tagged("post_install", "-at_install")
@@ -175,11 +175,11 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
         self.assertNotCalled(order, "was removed")
 
     def test_expired_card_is_not_called(self):
-        order = self.subscription(card=self.card(valid_until="2027-01-30"))
+        order = self.subscription(card=self.card(subscription_valid_until="2027-01-30"))
         self.assertNotCalled(order, "has expired")
 
     def test_card_is_good_until_its_last_day(self):
-        self.subscription(card=self.card(valid_until="2027-01-31"))
+        self.subscription(card=self.card(subscription_valid_until="2027-01-31"))
         with self.provider("done"):
             self.bill()
         self.assertEqual(len(self.calls), 1)
@@ -244,13 +244,13 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
         self.assertNotCalled(order, "disabled")
 
     def test_customer_is_told_that_the_card_was_not_called(self):
-        order = self.subscription(card=self.card(valid_until="2027-01-30"))
+        order = self.subscription(card=self.card(subscription_valid_until="2027-01-30"))
         with self.provider("done"):
             self.bill()
         self.assertEqual([mail.subject.endswith("failed") for mail in self.mails(order)], [True])
 
     def test_new_card_pays_at_the_next_attempt(self):
-        order = self.subscription(card=self.card(valid_until="2027-01-30"))
+        order = self.subscription(card=self.card(subscription_valid_until="2027-01-30"))
         with self.provider("done"):
             self.bill()
             order.payment_token_id = self.card()

@@ -12,11 +12,11 @@ from odoo.tools import mute_logger
 
 from odoo.addons.account_payment.models.payment_transaction import PaymentTransaction
 
-from ..models.payment_transaction import CHARGE_LOCK
+from ..models.payment.payment_transaction import CHARGE_LOCK
 from .payment_common import Killed
 from .test_payment_exception import PaymentExceptionCommon
 
-SET_ASIDE = "odoo.addons.subscription_close_renew.models.sale_order_batch"
+SET_ASIDE = "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled"
 
 
 class PaymentDoubtCommon(PaymentExceptionCommon):
@@ -125,7 +125,7 @@ class TestPaymentDoubt(PaymentDoubtCommon):
         with self.provider("mismatch"):
             self.bill()
         charge = self.charges(order)
-        self.assertTrue(charge.holds_exception)
+        self.assertTrue(charge.subscription_holds_exception)
         self.notify(charge, "done")
         self.assertEqual((order.payment_exception, order.period_ids.status), (False, "paid"))
         self.assertFalse(charge._is_outcome_unknown())

@@ -5,7 +5,7 @@ from odoo.fields import Command
 from odoo.tests import Form, tagged
 from odoo.tools import SQL
 
-from odoo.addons.subscription_close_renew.models.payment_transaction import CHARGE_LOCK
+from odoo.addons.subscription_close_renew.models.payment.payment_transaction import CHARGE_LOCK
 
 from .payment_common import SubscriptionPaymentCommon
 
@@ -540,7 +540,7 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
         order = self.frozen_subscription()
         # This test's own connection would not wait for itself.
         awaited = self.charges(order).sudo().copy({"reference": "awaited", "invoice_ids": []})
-        awaited.write({"holds_exception": True, "invoice_ids": self.open_invoice(order).ids})
+        awaited.write({"subscription_holds_exception": True, "invoice_ids": self.open_invoice(order).ids})
         with self.registry.cursor() as other:
             other.execute(SQL("SELECT pg_advisory_xact_lock(%s, %s)", CHARGE_LOCK, awaited.id))
             for outcome in ("paid", "unpaid"):

@@ -10,8 +10,8 @@ from odoo.tools import mute_logger
 
 from .payment_common import Killed, SubscriptionPaymentCommon, unreachable
 
-SET_ASIDE = "odoo.addons.subscription_close_renew.models.sale_order_batch"
-BROKE_OFF = "odoo.addons.subscription_close_renew.models.payment_transaction"
+SET_ASIDE = "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled"
+BROKE_OFF = "odoo.addons.subscription_close_renew.models.payment.payment_transaction"
 REFUSED_UPDATE = "odoo.addons.payment.models.payment_transaction"
 
 

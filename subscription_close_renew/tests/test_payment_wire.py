@@ -24,8 +24,8 @@ from odoo.addons.payment.models.payment_transaction import PaymentTransaction
 from ..tools import attempt
 from .payment_common import SubscriptionPaymentCommon
 
-SET_ASIDE = "odoo.addons.subscription_close_renew.models.sale_order_batch"
-BROKE_OFF = "odoo.addons.subscription_close_renew.models.payment_transaction"
+SET_ASIDE = "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled"
+BROKE_OFF = "odoo.addons.subscription_close_renew.models.payment.payment_transaction"
 FAILURE = "Payment failed."
 NOWHERE = "http://127.0.0.1:9/charges"
 

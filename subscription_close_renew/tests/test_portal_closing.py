@@ -5,7 +5,7 @@ from lxml import html
 from odoo.tests import Form
 from odoo.tools import mute_logger
 
-from ..models.sale_order_portal_closing import KEEPS_PER_DAY
+from ..models.portal.sale_order_closing import KEEPS_PER_DAY
 from .portal_common import PortalCase
 
 

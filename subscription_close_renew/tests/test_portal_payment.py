@@ -95,7 +95,7 @@ class TestPortalPayment(PortalPaymentCase):
             self.assertNotIn("4242", page.text)
 
     def test_order_page_tells_that_the_payment_method_cannot_be_charged(self):
-        self.first.valid_until = "2027-01-30"
+        self.first.subscription_valid_until = "2027-01-30"
         self.assertIn("has expired", self.text(self.order_page(self.portal_user), "subscription_payment"))
 
     def test_paused_or_ending_subscription_has_no_next_invoice(self):
@@ -174,7 +174,7 @@ class TestPortalPayment(PortalPaymentCase):
 
     # A payment whose outcome is not known
 
-    def test_payment_in_flight_shows_no_pay_button(self):
+    def test_payment_under_way_shows_no_pay_button(self):
         with self.provider("declined", requests.Timeout()):
             self.bill()
             self.bill("2027-02-01")
@@ -199,7 +199,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertIn("A payment is being processed.", self.text(page, "subscription_payment_under_way"))
         self.assertNotIn("Pay Now", page.text)
 
-    def test_invoice_in_flight_shows_no_pay_button_but_why(self):
+    def test_invoice_with_payment_under_way_shows_no_pay_button_but_why(self):
         with self.provider("declined", requests.Timeout()):
             self.bill()
             invoice = self.order.sudo().period_ids.invoice_ids
@@ -229,7 +229,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertEqual(self.text(page).count("Current"), 1)
 
     def test_page_offers_nothing_that_cannot_be_charged(self):
-        archived, expired = self.card(), self.card(valid_until="2027-01-30")
+        archived, expired = self.card(), self.card(subscription_valid_until="2027-01-30")
         archived.active = False
         elsewhere = self.card()
         elsewhere.provider_id = self.payment_provider.copy(

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from odoo.tools import mute_logger
 
-from ..models import sale_subscription_close_request as close_request
+from ..models.portal import sale_subscription_close_request as close_request
 from .portal_common import PortalCase
 
 PAGE = "/subscriptions/close"

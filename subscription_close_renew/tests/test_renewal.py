@@ -321,7 +321,7 @@ class TestRenewalPricing(SubscriptionCommon):
     def test_old_price_is_shown_beside_the_new_one(self):
         self.monthly.write({"renewal_pricing": "increase", "renewal_increase": 10})
         line = self.renewal(self.paid_subscription()).order_line
-        self.assertEqual((line.renewed_price_unit, line.price_unit), (100.0, 110.0))
+        self.assertEqual((line.previous_price_unit, line.price_unit), (100.0, 110.0))
 
     def test_prices_can_be_updated_on_purpose(self):
         renewal = self.renewal(self.paid_subscription())

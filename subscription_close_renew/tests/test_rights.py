@@ -7,10 +7,10 @@ from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from ..models import res_company
+from ..models.subscription import res_company
 from .payment_common import SubscriptionPaymentCommon
 
-BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_batch"
+BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled"
 
 
 @tagged("post_install", "-at_install")
@@ -388,7 +388,7 @@ class TestOneValue(SubscriptionPaymentCommon):
         self.nightly()
         self.assertTrue(self.billed_periods(self.good))
 
-    @mute_logger("odoo.addons.subscription_close_renew.models.res_company")
+    @mute_logger("odoo.addons.subscription_close_renew.models.subscription.res_company")
     def test_time_zone_that_the_system_lacks_stops_nobody(self):
         company = self.make_company("Calcutta Company", tz="Asia/Kolkata")
         self.set_by_sql(company, subscription_tz="Asia/Nowhere")
@@ -403,7 +403,7 @@ class TestOneValue(SubscriptionPaymentCommon):
         with missing, self.on("2027-01-31 20:00"):
             self.assertEqual(str(company._get_subscription_today()), "2027-02-01")
 
-    @mute_logger(BATCH_LOGGER, "odoo.addons.subscription_close_renew.models.sale_order_mrr_check")
+    @mute_logger(BATCH_LOGGER, "odoo.addons.subscription_close_renew.models.mrr.sale_order_check")
     def test_what_is_no_number_sets_its_own_order_aside(self):
         bad = self.subscription()
         self.set_by_sql(bad.order_line, price_unit=float("nan"), price_subtotal=float("nan"))

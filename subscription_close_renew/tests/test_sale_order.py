@@ -381,7 +381,7 @@ class TestSubscriptionProducts(SubscriptionCommon):
 
     def test_dates_that_methods_write_are_not_written_by_hand(self):
         order = self.subscription()
-        for name in ("anchor_date", "closed_on", "close_requested_on", "resumed_on", "term_end_date"):
+        for name in ("anchor_date", "closed_on", "close_requested_on", "resumed_on", "end_date_before_close"):
             with self.subTest(name), self.assertRefused("is not set by hand"):
                 order.write({name: "2027-03-01"})
 
@@ -481,7 +481,7 @@ class TestDefaultPlan(SubscriptionPaymentCommon):
         payment = self.online_payment(order)
         order.order_line.product_uom_qty = 0
         order.plan_id = self.yearly
-        with mute_logger("odoo.addons.subscription_close_renew.models.payment_transaction"):
+        with mute_logger("odoo.addons.subscription_close_renew.models.payment.payment_transaction"):
             self.notify(payment, "done")
         self.assertEqual(order.state, "draft")
         self.assertEqual(self.todo(order), ["Paid, but not confirmed"])

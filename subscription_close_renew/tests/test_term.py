@@ -483,7 +483,7 @@ class TestAutomaticRenewal(TermCommon):
     def test_failure_at_the_confirmation_stops_no_other_and_is_tried_again(self):
         good, bad, late = self.termed(), self.termed(), self.termed()
         self.renew(until="2027-02-14")
-        self._renew_with(bad, "_renew_by_itself", "2027-02-28")
+        self._renew_with(bad, "_renew_automatically", "2027-02-28")
         states = (good | bad | late).mapped("subscription_state")
         self.assertEqual(states, ["renewed", "progress", "renewed"])
         self.assertEqual(bad.renewal_ids.state, "sent")
@@ -545,7 +545,7 @@ class TestTermAccess(SubscriptionCommon):
         order = self.subscription(term_periods=3, term_end_action="close")
         order.term_end_action = "renew"
         self.flush_chatter()
-        self.assertEqual(self.changes(self.last_message(order))["term_end_action"], ("Close", "Renew by itself"))
+        self.assertEqual(self.changes(self.last_message(order))["term_end_action"], ("Close", "Renew automatically"))
 
     def test_salesperson_does_not_change_plans(self):
         with self.assertRaises(UserError):

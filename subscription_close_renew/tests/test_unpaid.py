@@ -8,8 +8,8 @@ from odoo.tools import html2plaintext, mute_logger
 
 from .payment_common import SubscriptionPaymentCommon
 
-BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_batch"
-MAIL_LOGGER = "odoo.addons.subscription_close_renew.models.sale_order_mail"
+BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled"
+MAIL_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_order_mail"
 
 
 @tagged("post_install", "-at_install")

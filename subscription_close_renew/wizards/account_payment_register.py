@@ -8,5 +8,5 @@ class AccountPaymentRegister(models.TransientModel):
         invoices = self.line_ids.move_id
         # A charge that begins at this moment waits for this payment, or this payment for the charge.
         invoices._get_subscriptions().sudo()._lock_for_payment()
-        invoices._check_no_charge_in_flight()
+        invoices._check_no_charge_under_way()
         return super()._create_payments()

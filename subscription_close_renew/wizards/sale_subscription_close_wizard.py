@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 from odoo.tools import format_date
 
-from ..models.sale_order_closing import CLOSE_WHEN
+from ..models.closing.sale_order import CLOSE_WHEN
 
 
 class SaleSubscriptionCloseWizard(models.TransientModel):

@@ -1,7 +1,8 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from ..models.sale_subscription_plan import RENEWAL_INCREASE
+from ..models.catalogue.sale_subscription_plan import RENEWAL_INCREASE
+from ..models.subscription.runner import call_isolating_failures
 
 
 class SaleSubscriptionRenewWizard(models.TransientModel):
@@ -120,10 +121,8 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
         """
         found = orders._get_open_renewals()
         found._renew_validity()
-        missing = orders - found.subscription_id
-        self.failed_ids |= RENEWAL_INCREASE.grant(missing, self.price_increase)._call_set_aside_failing(
-            "_make_renewals"
-        )
+        missing = RENEWAL_INCREASE.grant(orders - found.subscription_id, self.price_increase)
+        self.failed_ids |= call_isolating_failures(missing, lambda missing: missing._make_renewals())
         renewals = orders._get_open_renewals()
         if self.send_mail:
             for renewal in renewals.filtered(lambda renewal: renewal.state == "draft"):

@@ -72,7 +72,7 @@ orders AS (
      ORDER BY o.id
 ),
 transactions AS (
-    SELECT x.reference, x.state, x.amount, p.name AS token, x.operation, coalesce(x.amount_mismatch, FALSE) AS mismatch,
+    SELECT x.reference, x.state, x.amount, p.name AS token, x.operation, coalesce(x.subscription_amount_mismatch, FALSE) AS mismatch,
            x.state = 'draft' OR x.is_post_processed AS processed,
            ARRAY(SELECT r.invoice_id FROM account_invoice_transaction_rel r WHERE r.transaction_id = x.id) AS invoices
       FROM payment_transaction x JOIN res_partner p ON p.id = x.partner_id

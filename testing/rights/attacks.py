@@ -96,7 +96,7 @@ def order_through_its_card(stage, kind):
 
 @attack()
 def card_whose_last_day_is_another(stage, kind):
-    stage.call(kind, "payment.token", "write", stage.card.ids, vals={"valid_until": "2020-01-01"})
+    stage.call(kind, "payment.token", "write", stage.card.ids, vals={"subscription_valid_until": "2020-01-01"})
 
 
 @attack("stranger", "colleague", "own", "invoicing", "abroad")
@@ -201,7 +201,14 @@ def guarded_field_by_the_group_of_a_board(stage, kind):
 
 @attack(*EVERYBODY)
 def guarded_field_by_a_copy(stage, kind):
-    names = ("subscription_state", "close_requested_on", "closed_on", "resumed_on", "term_end_date", "auto_renew_on")
+    names = (
+        "subscription_state",
+        "close_requested_on",
+        "closed_on",
+        "resumed_on",
+        "end_date_before_close",
+        "auto_renew_on",
+    )
     values = {"partner_id": stage.users[kind].partner_id.id, "plan_id": stage.plan.id}
     own = stage.call(kind, "sale.order", "create", vals_list=[values])
     forged = dict.fromkeys(names[1:], "2020-01-01") | {"subscription_state": "churned"}
@@ -423,11 +430,11 @@ def requests_by_a_search(stage, kind):
 @look("own", "abroad")
 def price_by_an_onchange(stage, kind):
     values = {"renewed_line_id": stage.line.id}
-    spec = {"renewed_price_unit": {}, "renewed_line_id": {"fields": {"display_name": {}}}}
+    spec = {"previous_price_unit": {}, "renewed_line_id": {"fields": {"display_name": {}}}}
     answer = stage.call(
         kind, "sale.order.line", "onchange", [], values=values, field_names=["renewed_line_id"], fields_spec=spec
     )
-    return answer["value"].get("renewed_price_unit")
+    return answer["value"].get("previous_price_unit")
 
 
 @look("own", "abroad")

@@ -90,7 +90,7 @@ FIELDS = {
         METHODS_ONLY: """
             anchor_date auto_renew_on close_by_customer close_reason_id close_requested_on closed_on movement_ids origin_order_id period_ids
             recurring_monthly recurring_total renewal_ids resumed_on set_aside_on subscription_id
-            subscription_notice_email subscription_notice_id subscription_state term_end_date
+            subscription_notice_email subscription_notice_id subscription_state end_date_before_close
         """,
         PEOPLE: """
             end_date next_invoice_date payment_exception payment_token_id plan_by_default plan_id resume_date start_date
@@ -99,8 +99,13 @@ FIELDS = {
     },
     "sale.order.line": {METHODS_ONLY: "is_recurring renewed_line_id"},
     "account.move.line": {METHODS_ONLY: "subscription_id subscription_period_end subscription_period_start"},
-    "payment.transaction": {RECORD: "amount_mismatch holds_exception told_on"},
-    "payment.token": {RECORD: "valid_until"},
+    "payment.transaction": {
+        RECORD: """
+            subscription_amount_mismatch subscription_holds_exception subscription_lookup_on
+            subscription_refund_requested_on
+        """,
+    },
+    "payment.token": {RECORD: "subscription_valid_until"},
     "product.pricelist.item": {RECORD: "plan_id"},
     "product.template": {RECORD: "recurring_invoice recurring_pricing_ids"},
     "res.company": {

@@ -32,7 +32,7 @@ registry.category("web_tour.tours").add("subscription_renew_with_extra_product",
         {
             content: "The price is the one before, which is shown beside it",
             trigger:
-                '.o_data_row:contains("Tour Magazine") td[name=renewed_price_unit]:contains("12.00")',
+                '.o_data_row:contains("Tour Magazine") td[name=previous_price_unit]:contains("12.00")',
         },
         {
             content: "Add a product",

@@ -1,0 +1,13 @@
+"""Which stretches of time are billed, their invoices, and how these are sent. Billing knows nothing of cards."""
+
+# The order is that in which Odoo applies the classes: what is overridden comes first.
+# isort: off
+from . import sale_subscription_period
+from . import sale_order_period
+from . import sale_order_line
+from . import sale_order
+from . import account_move
+from . import account_move_line
+from . import account_move_send
+from . import ir_cron
+from . import res_config_settings

@@ -1,0 +1,81 @@
+from datetime import timedelta
+
+from odoo import fields, models
+from odoo.tools import format_date, formatLang
+
+from ...tools import recurrence
+
+
+class SaleSubscriptionPeriod(models.Model):
+    _name = "sale.subscription.period"
+    _inherit = ["sale.subscription.period", "sale.subscription.notice.mixin"]
+
+    closing_warned_on = fields.Date(
+        readonly=True, help="When the customer was told that the subscription closes if this period stays unpaid."
+    )
+
+    def _prepare_paid_values(self):
+        return super()._prepare_paid_values() | {"closing_warned_on": False}
+
+    def _prepare_release_values(self):
+        return super()._prepare_release_values() | {"closing_warned_on": False}
+
+    def _is_warned(self):
+        """Return whether the customer was told that the subscription closes, and the notice was not lost.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        return bool(self.closing_warned_on) and not self._is_notice_lost()
+
+    def _get_unpaid_deadline(self):
+        """Return the day on which a period that stays unpaid closes its subscription.
+
+        It is counted from the later of its first day and the due date of its invoice, and leaves time after a warning.
+
+        :rtype: date
+        """
+        self.ensure_one()
+        plan = self.order_id.plan_id
+        due = max(filter(None, (self.date_start, self._get_open_invoice().invoice_date_due)))
+        deadline = recurrence.add_days(due, plan.auto_close_days)
+        warned_until = self._is_warned() and self.closing_warned_on + plan._get_closing_warning()
+        return max(deadline, warned_until or deadline)
+
+    def _is_warning_due(self):
+        """Tell whether the customer is to be told today that the subscription closes if this period stays unpaid.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        today = self.company_id._get_subscription_today()
+        warning = self.order_id.plan_id._get_closing_warning()
+        return not self._is_warned() and today >= self._get_unpaid_deadline() - warning
+
+    def _is_closing_due(self):
+        """Tell whether the subscription closes today because this period stayed unpaid.
+
+        :rtype: bool
+        """
+        self.ensure_one()
+        today = self.company_id._get_subscription_today()
+        return self._is_warned() and today >= self._get_unpaid_deadline()
+
+    def _get_unpaid_note(self):
+        """Return why a subscription closes by itself, as a bookkeeper reads it.
+
+        :rtype: str
+        """
+        self.ensure_one()
+        invoice = self._get_open_invoice()
+        return self.env._(
+            "Closed automatically: %(invoice)s (%(amount)s open, due on %(due)s) for %(start)s to %(end)s was not paid "
+            "within %(days)s days. The customer was warned on %(warned)s.",
+            invoice=invoice.name,
+            amount=formatLang(self.env, invoice.amount_residual, currency_obj=invoice.currency_id),
+            due=format_date(self.env, invoice.invoice_date_due),
+            start=format_date(self.env, self.date_start),
+            end=format_date(self.env, self.date_end - timedelta(days=1)),
+            days=self.order_id.plan_id.auto_close_days,
+            warned=format_date(self.env, self.closing_warned_on),
+        )

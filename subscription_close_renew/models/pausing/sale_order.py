@@ -1,0 +1,138 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+from odoo.tools import format_date
+
+from ..subscription.runner import Turn
+
+
+class SaleOrder(models.Model):
+    """Pausing a subscription, and resuming it by hand or on its day."""
+
+    _inherit = "sale.order"
+
+    resume_date = fields.Date(
+        copy=False,
+        tracking=True,
+        sales_only=True,
+        help="A paused subscription goes on by itself on this day. Leave empty to resume it by hand.",
+    )
+
+    def action_subscription_pause(self):
+        """Open the pop-up that asks until when to pause.
+
+        :return: a window action
+        :rtype: dict
+        :raises AccessError: if the user may not change one of the orders
+        :raises UserError: if one of the subscriptions is not in progress
+        """
+        self._check_subscription_access()
+        self._check_transition("pause")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "subscription_close_renew.sale_subscription_pause_wizard_action"
+        )
+        return action | {"context": {"default_order_ids": self.ids}}
+
+    def subscription_pause(self, resume_date=None):
+        """Pause subscriptions: nothing is invoiced until they are resumed.
+
+        :param resume_date: the day on which they resume by themselves, after today (date, or str as ``YYYY-MM-DD``);
+            without one, they wait for :meth:`subscription_resume`
+        :return: True
+        :raises AccessError: if the user may not change one of the orders
+        :raises UserError: if one of the subscriptions is not in progress, or for an unusable date
+        """
+        self._check_subscription_access()
+        self._check_transition("pause")
+        resume_date = self._get_resume_date(resume_date)
+        message = self.env._("The subscription is paused.")
+        if resume_date:
+            message = self.env._(
+                "The subscription is paused and resumes on %(date)s.", date=format_date(self.env, resume_date)
+            )
+        self._transition_subscription("pause", {"resume_date": resume_date}, message=message)
+        return True
+
+    def subscription_resume(self):
+        """Resume paused subscriptions today.
+
+        What was invoiced before the pause is used up first; the paused days are never invoiced, and the later
+        invoice dates return to the anchor.
+
+        :return: True
+        :raises AccessError: if the user may not change one of the orders
+        :raises UserError: if one of the subscriptions is not paused
+        """
+        self._check_subscription_access()
+        self._resume()
+        return True
+
+    def _check_dates_by_hand(self, vals):
+        res = super()._check_dates_by_hand(vals)
+        day = fields.Date.to_date(vals.get("resume_date"))
+        if day and not self._is_method():
+            # One that lies in the pause would bill the days for which nothing was agreed on.
+            self.filtered(lambda order: order.state == "sale" and order.resume_date != day)._get_resume_date(day)
+        return res
+
+    def _get_resume_date(self, resume_date):
+        """Return the day on which paused subscriptions resume, or False for none.
+
+        :param resume_date: date, str or None
+        :raises UserError: if it is no date, not in the future, or not before the end of a subscription
+        """
+        if not resume_date:
+            return False
+        try:
+            resume_date = fields.Date.to_date(resume_date)
+        except (TypeError, ValueError):
+            raise UserError(
+                self.env._("Enter the date on which the subscription resumes, or leave it empty.")
+            ) from None
+        for order in self:
+            if resume_date <= order.company_id._get_subscription_today():
+                raise UserError(
+                    self.env._("Choose a day after today on which %(order)s resumes.", order=order.display_name)
+                )
+            if order.end_date and resume_date >= order.end_date:
+                raise UserError(
+                    self.env._(
+                        "%(order)s ends on %(date)s: choose an earlier day to resume it.",
+                        order=order.display_name,
+                        date=format_date(self.env, order.end_date),
+                    )
+                )
+        return resume_date
+
+    def _resume(self):
+        self._check_transition("resume")
+        for order in self:
+            order._transition_subscription(
+                "resume", order._prepare_resume_values(), message=self.env._("The subscription is resumed.")
+            )
+        self._update_next_invoice_date()
+
+    def _prepare_resume_values(self):
+        """Return the values with which a paused subscription goes on.
+
+        :rtype: dict
+        """
+        self.ensure_one()
+        # A scheduled action that was down resumes the subscription late, but as of its day.
+        today = self.company_id._get_subscription_today()
+        return {"resume_date": False, "resumed_on": min(self.resume_date or today, today)}
+
+    def _prepare_close_values(self, closed_on, reason):
+        return super()._prepare_close_values(closed_on, reason) | {"resume_date": False}
+
+    def _prepare_cancel_values(self):
+        return super()._prepare_cancel_values() | {"resume_date": False}
+
+    @api.model
+    def _get_expiration_turns(self):
+        due = Domain("subscription_state", "=", "paused") & self._get_due_domain("resume_date")
+        return [*super()._get_expiration_turns(), Turn(due, "resume_date", lambda orders: orders._resume())]
+
+    @api.constrains("resume_date")
+    def _check_resume_date_in_reach(self):
+        self._refuse_out_of_reach("resume_date")

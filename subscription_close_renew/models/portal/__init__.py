@@ -1,0 +1,13 @@
+"""What customers see and do in the portal, and on the public page that closes without a login."""
+
+# The order is that in which Odoo applies the classes: what is overridden comes first.
+# isort: off
+from . import ir_http
+from . import res_company
+from . import sale_subscription_close_request
+from . import res_config_settings
+from . import sale_order_close_reason
+from . import sale_order
+from . import sale_order_closing
+from . import sale_order_renewing
+from . import sale_order_public_closing

@@ -1,0 +1,78 @@
+from odoo import api, models
+from odoo.exceptions import UserError
+
+from ...tools.guard import Guard
+
+# Granted to Odoo's own cancelling, once it was checked that the subscription may be cancelled.
+CANCELLING = Guard("subscription_cancelling")
+
+
+class SaleOrder(models.Model):
+    """Cancelling: a subscription that was never invoiced becomes a quotation again."""
+
+    _inherit = "sale.order"
+
+    def write(self, vals):
+        self._check_state_by_hand(vals)
+        return super().write(vals)
+
+    def _action_cancel(self):
+        self.filtered("plan_id")._check_cancel_subscription()
+        started = self.filtered(lambda order: order.state == "sale" and order.plan_id)
+        res = super(SaleOrder, CANCELLING.grant(self))._action_cancel()
+        started._cancel_subscription()
+        return res
+
+    def _check_cancel_subscription(self):
+        """Refuse to cancel a subscription that was invoiced: its history would be lost.
+
+        :raises UserError: naming the first such order and what to do instead
+        """
+        for order in self.filtered(lambda order: order.state == "sale"):
+            is_invoiced = "posted" in order.invoice_ids.mapped("state")
+            refusal = order._get_state_refusal("cancel")
+            if refusal := refusal or (is_invoiced and order._get_state_refusal("cancel_invoiced")):
+                raise UserError(refusal)
+
+    @api.model
+    def _get_state_refusals(self, action):
+        refusals = super()._get_state_refusals(action)
+        if action == "cancel":
+            refusals["renewed"] = self.env._(
+                "%(order)s was renewed and cannot be cancelled. Cancel the order that renews it first."
+            )
+        elif action == "cancel_invoiced":
+            running = self.env._(
+                "%(order)s runs and was invoiced, so it cannot be cancelled. Close the subscription instead, with the "
+                "button at the top of the order."
+            )
+            refusals |= dict.fromkeys(self._get_running_states(), running)
+            refusals["churned"] = self.env._(
+                "%(order)s is closed and was invoiced, so it cannot be cancelled. Nothing more is invoiced for it."
+            )
+        return refusals
+
+    def _cancel_subscription(self):
+        """Take a confirmed subscription that was never invoiced back to a quotation without dates."""
+        self._transition_subscription("cancel", self._prepare_cancel_values())
+
+    def _prepare_cancel_values(self):
+        """Return the values of a subscription that was cancelled before its first invoice.
+
+        :rtype: dict
+        """
+        return dict.fromkeys(("anchor_date", "end_date", "next_invoice_date", "start_date"), False)
+
+    def _check_state_by_hand(self, vals):
+        """Refuse to take the order of a subscription that was confirmed back to another state, past its own methods.
+
+        It would be billed on as a quotation, without what is checked of a confirmed order, or as a cancelled one.
+
+        :param dict vals: as for :meth:`write`
+        :raises UserError: if one of the orders would leave its state
+        """
+        if "state" not in vals or self._is_method() or CANCELLING.get(self.env.context):
+            return
+        for order in self:
+            if (order._is_running() or order._has_ended()) and order.state != vals["state"]:
+                raise UserError(order._get_by_hand_message("state"))
