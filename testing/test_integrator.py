@@ -24,7 +24,7 @@ env.cr.commit()
 
 def sources(*folders):
     return "\n".join(
-        path.read_text(encoding="utf-8") for folder in folders for path in (project.ADDON_PATH / folder).glob("*.py")
+        path.read_text(encoding="utf-8") for folder in folders for path in (project.ADDON_PATH / folder).rglob("*.py")
     )
 
 

@@ -19,6 +19,7 @@ from . import (
     test_incompatibility,
     test_language,
     test_movement,
+    test_ledger,
     test_mrr,
     test_mrr_histories,
     test_notice,

@@ -369,10 +369,10 @@ class SaleOrder(models.Model):
         names = ("close_reason_id", "close_requested_on", "closed_on", "end_date_before_close")
         return super()._prepare_cancel_values() | dict.fromkeys(names, False)
 
-    def _prepare_movement(self, kind, *args, **kwargs):
-        values = super()._prepare_movement(kind, *args, **kwargs)
+    def _prepare_movement(self, kind, date, entry):
+        values = super()._prepare_movement(kind, date, entry)
         return values | {"close_reason_id": kind == "churn" and self.close_reason_id.id}
 
     @api.model
-    def _prepare_timeline_event(self, movement, *args):
-        return super()._prepare_timeline_event(movement, *args) | {"reason": movement.close_reason_id}
+    def _prepare_timeline_event(self, movement, before, after):
+        return super()._prepare_timeline_event(movement, before, after) | {"reason": movement.close_reason_id}

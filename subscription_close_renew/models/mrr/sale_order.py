@@ -1,6 +1,6 @@
-from collections import defaultdict
-
 from odoo import api, fields, models
+
+from ...tools import ledger
 
 SCHEDULED = "subscription_close_renew.movements"
 
@@ -113,6 +113,10 @@ class SaleOrder(models.Model):
             precommit.add(self.browse()._record_scheduled_movements)
         precommit.data[SCHEDULED].update(running.ids)
 
+    def _unschedule_movements(self):
+        """The ledger is up to date for these subscriptions: it need not look at them again."""
+        self.env.cr.precommit.data.get(SCHEDULED, set()).difference_update(self.ids)
+
     @api.model
     def _get_scheduled_orders(self):
         return self.browse(self.env.cr.precommit.data.get(SCHEDULED, ()))
@@ -125,57 +129,60 @@ class SaleOrder(models.Model):
         scheduled.exists()._record_movements()
 
     def _record_movements(self, event=None):
-        """Write down by how much the MRR of these subscriptions differs from what the ledger has of them.
+        """Record by how much the MRR of these subscriptions differs from what the ledger has of them.
 
         :param str event: what happened, as a key of :meth:`_get_transitions`; without one, lines were changed
         """
         if not self:
             return
         movements = self.env["sale.subscription.movement"]
-        balances, kinds = self._get_mrr_balances(), self._get_event_kinds()
+        balances, event_kind = self._get_mrr_balances(), self._get_event_kinds().get(event)
         happened, changes = [], []
         for order in self:
-            balance = balances[order.id]
-            date = order._get_movement_date(event, balance["date"])
-            happened += order._prepare_exchange(balance, date)
-            change = order._prepare_change(balance, date, event)
-            if event in kinds:
-                happened.append(change)
-            elif not order.currency_id.is_zero(change["amount"]):
-                changes.append(change)
+            balance, last_date = balances[order.id]
+            date = order._get_movement_date(event, last_date)
+            exchanged, change = balance.entries_to(order._get_current_mrr(), order.currency_id, order._get_market(date))
+            happened += [order._prepare_movement("currency", date, entry) for entry in exchanged]
+            kind = event_kind or movements._get_change_kind(change.amount)
+            values = order._prepare_movement(kind, date, change)
+            if event_kind:
+                happened.append(values)
+            elif change.amount:
+                changes.append(values)
         movements._append(happened)
         if changes:
             movements._append_changes(changes)
-        self.env.cr.precommit.data.get(SCHEDULED, set()).difference_update(self.ids)
+        self._unschedule_movements()
 
     def _record_lost_pause(self):
-        """Let paused subscriptions that are closed lose what they would bring, not the nothing that they bring."""
+        """Record that paused subscriptions which are closed lose what they would bring: while paused, they bring nothing."""
         balances = self._get_mrr_balances()
         rows = []
         for order in self:
-            amount = order._get_full_mrr()
-            date = order._get_movement_date("close", balances[order.id]["date"])
-            value = order._convert_mrr(amount, date, to_company=True)
-            rows.append(order._prepare_movement("resume", date, amount, value))
+            _balance, last_date = balances[order.id]
+            date = order._get_movement_date("close", last_date)
+            _exchanged, entry = ledger.Balance().entries_to(
+                order._get_full_mrr(), order.currency_id, order._get_market(date)
+            )
+            rows.append(order._prepare_movement("resume", date, entry))
         self.env["sale.subscription.movement"]._append(rows)
 
     def _take_over_mrr(self, source):
-        """Move the MRR of one order of a chain to another, which runs from now on; a difference is a change of that.
+        """Move the MRR of another order of the chain to this one, which runs from now on. A difference is a change.
 
         :param source: the order that ran until now
         """
         self.ensure_one()
         balances = (self | source)._get_mrr_balances()
-        dates = (balances[self.id]["date"], balances[source.id]["date"], self.start_date)
-        date = max(filter(None, dates))
+        balance, source_date = balances[source.id]
+        date = max(filter(None, (balances[self.id][1], source_date, self.start_date)))
         rows = []
-        for currency, (amount, amount_company) in balances[source.id]["amounts"].items():
-            rows.append(source._prepare_movement("renewal", date, -amount, -amount_company, currency))
-            taken = self._convert_mrr(amount_company, date) if currency != self.currency_id else amount
-            rows.append(self._prepare_movement("renewal", date, taken, amount_company))
+        for taken, given in balance.transfer(self.currency_id, self._get_market(date)):
+            rows.append(source._prepare_movement("renewal", date, taken))
+            rows.append(self._prepare_movement("renewal", date, given))
         self.env["sale.subscription.movement"]._append(rows)
         self._record_movements("renew")
-        self.env.cr.precommit.data.get(SCHEDULED, set()).difference_update(source.ids)
+        source._unschedule_movements()
 
     def _get_full_mrr(self):
         """Return what the subscription brings in a month when it is in progress, in its currency.
@@ -197,11 +204,10 @@ class SaleOrder(models.Model):
     def _get_mrr_balances(self):
         """Return what the ledger has of each of these subscriptions.
 
-        :return: ``{id: {"amounts": {currency: (amount, amount in company currency)}, "date": of the last, or None}}``
+        :return: ``{id: (Balance, date of the last movement or None)}``
         :rtype: dict
         """
-        balances = {order_id: {"amounts": defaultdict(lambda: (0.0, 0.0)), "date": None} for order_id in self.ids}
-        # The sums of the ledger are those of the orders, which whoever changes them may know.
+        # sudo: the sums of the ledger are those of the orders, which the caller may change.
         rows = (
             self.env["sale.subscription.movement"]
             .sudo()
@@ -211,15 +217,27 @@ class SaleOrder(models.Model):
                 ["amount:sum", "amount_company:sum", "date:max"],
             )
         )
+        balances = {order_id: (ledger.Balance(), None) for order_id in self.ids}
         for order, currency, amount, amount_company, date in rows:
-            balance = balances[order.id]
-            balance["amounts"][currency] = order._round_mrr(amount, amount_company, currency)
-            balance["date"] = max(filter(None, (balance["date"], date)))
+            balance, last_date = balances[order.id]
+            home = order.company_id.currency_id
+            entry = ledger.Entry(currency, currency.round(amount), home.round(amount_company))
+            balances[order.id] = (balance.plus([entry]), max(filter(None, (last_date, date))))
         return balances
 
-    def _round_mrr(self, amount, amount_company, currency):
+    def _get_market(self, date):
+        """Return the rates of a day, as the ledger reads them.
+
+        :param date date: whose rates count
+        :rtype: ledger.Market
+        """
         self.ensure_one()
-        return currency.round(amount), self.company_id.currency_id.round(amount_company)
+        company = self.company_id
+        return ledger.Market(
+            home=company.currency_id,
+            round=lambda amount, currency: currency.round(amount),
+            convert=lambda amount, source, target: source._convert(amount, target, company, date),
+        )
 
     def _get_movement_date(self, event, last_date):
         """Return the day from which a movement counts: that of the service, but never before the last movement's.
@@ -245,78 +263,12 @@ class SaleOrder(models.Model):
             return min(self.end_date, today)
         return today
 
-    def _convert_mrr(self, amount, date, to_company=False):
-        """Convert an amount between the currencies of the company and of the subscription.
-
-        :param float amount: in the company's currency; or in that of the subscription, if it goes *to_company*
-        :param date date: whose rate counts
-        :param bool to_company: which way
-        :rtype: float
-        """
-        self.ensure_one()
-        company = self.company_id
-        currencies = (company.currency_id, self.currency_id)
-        source, target = reversed(currencies) if to_company else currencies
-        return source._convert(amount, target, company, date)
-
-    def _prepare_exchange(self, balance, date):
-        """Return the movements that bring the ledger to the currency of the order, and to the rate of the day.
-
-        :param dict balance: of the order, as from :meth:`_get_mrr_balances`; brought up to date
-        :param date date: of the movements
-        :rtype: list
-        """
-        self.ensure_one()
-        amounts, rows = balance["amounts"], []
-        company_currency = self.company_id.currency_id
-        for currency in [currency for currency in amounts if currency != self.currency_id]:
-            amount, amount_company = amounts.pop(currency)
-            if currency.is_zero(amount) and company_currency.is_zero(amount_company):
-                continue
-            exchanged = self._convert_mrr(amount_company, date)
-            rows += [
-                self._prepare_movement("currency", date, -amount, -amount_company, currency),
-                self._prepare_movement("currency", date, exchanged, amount_company),
-            ]
-            before, before_company = amounts[self.currency_id]
-            amounts[self.currency_id] = self._round_mrr(
-                before + exchanged, before_company + amount_company, self.currency_id
-            )
-        amount, amount_company = amounts[self.currency_id]
-        value = self._convert_mrr(amount, date, to_company=True)
-        difference = company_currency.round(value - amount_company)
-        changed = not self.currency_id.is_zero(self._get_current_mrr() - amount)
-        if changed and not company_currency.is_zero(difference):
-            rows.append(self._prepare_movement("currency", date, 0, difference))
-            amounts[self.currency_id] = (amount, value)
-        return rows
-
-    def _prepare_change(self, balance, date, event=None):
-        """Return the movement from what the ledger has to what the subscription brings now.
-
-        :param dict balance: as from :meth:`_get_mrr_balances`, in the order's currency
-        :param date date: of the movement
-        :param str event: as for :meth:`_record_movements`
-        :rtype: dict
-        """
-        self.ensure_one()
-        live = self._get_current_mrr()
-        amount, amount_company = balance["amounts"][self.currency_id]
-        change = self.currency_id.round(live - amount)
-        value = amount_company
-        if not self.currency_id.is_zero(change):
-            value = self._convert_mrr(live, date, to_company=True)
-        kind = self._get_event_kinds().get(event) or self.env["sale.subscription.movement"]._get_change_kind(change)
-        return self._prepare_movement(kind, date, change, self.company_id.currency_id.round(value - amount_company))
-
-    def _prepare_movement(self, kind, date, amount, amount_company, currency=None):
+    def _prepare_movement(self, kind, date, entry):
         """Return the values of a movement of this order.
 
-        :param str kind: one of the field `kind`
+        :param str kind: a value of the field `kind`
         :param date date: from which it counts
-        :param float amount: signed, in the currency
-        :param float amount_company: signed, in the company's currency
-        :param currency: `res.currency`; without one, that of the order
+        :param ledger.Entry entry: the amount, and its value in the company's currency
         :rtype: dict
         """
         self.ensure_one()
@@ -325,9 +277,9 @@ class SaleOrder(models.Model):
             "origin_order_id": self.origin_order_id.id,
             "kind": kind,
             "date": date,
-            "amount": amount,
-            "currency_id": (currency or self.currency_id).id,
-            "amount_company": amount_company,
+            "amount": entry.amount,
+            "currency_id": entry.currency.id,
+            "amount_company": entry.value,
             "company_id": self.company_id.id,
             "partner_id": self.partner_id.commercial_partner_id.id,
             "plan_id": self.plan_id.id,
