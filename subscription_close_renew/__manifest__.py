@@ -1,6 +1,6 @@
 {
     "name": "Subscriptions: Close and Renew",
-    "version": "19.0.1.1.0",
+    "version": "19.0.2.0.0",
     "summary": "Recurring sales orders that are closed and renewed by staff and customers",
     "category": "Sales/Subscriptions",
     "author": "Subscription Close Renew contributors",

@@ -108,15 +108,29 @@ class SaleSubscriptionReport(models.Model):
     def _get_report_query(self):
         """Return the rows of the report.
 
-        What a row joins by LEFT JOIN on a primary key, the database leaves out of the queries that do not ask for it.
-
         :rtype: SQL
         """
         columns = self._get_report_columns()
         return SQL(
+            "SELECT %(columns)s FROM %(tables)s WHERE %(condition)s",
+            columns=SQL(", ").join(
+                SQL("%s AS %s", expression, SQL.identifier(name)) for name, expression in columns.items()
+            ),
+            tables=self._get_report_tables(),
+            condition=self._get_report_condition(),
+        )
+
+    @api.model
+    def _get_report_tables(self):
+        """Return the tables that the columns come from; other addons may join theirs.
+
+        The database leaves a LEFT JOIN on a primary key out of queries that do not ask for its columns.
+
+        :rtype: SQL
+        """
+        return SQL(
             """
-            SELECT %(columns)s
-              FROM sale_order_line line
+            sale_order_line line
               JOIN sale_order orders ON orders.id = line.order_id
               JOIN %(rates)s ON account_currency_table.company_id = orders.company_id
          LEFT JOIN res_partner contact ON contact.id = orders.partner_id
@@ -125,13 +139,17 @@ class SaleSubscriptionReport(models.Model):
          LEFT JOIN product_template template ON template.id = product.product_tmpl_id
          LEFT JOIN uom_uom line_uom ON line_uom.id = line.product_uom_id
          LEFT JOIN uom_uom product_uom ON product_uom.id = template.uom_id
-             WHERE line.is_recurring AND orders.plan_id IS NOT NULL AND orders.state = 'sale'
             """,
-            columns=SQL(", ").join(
-                SQL("%s AS %s", expression, SQL.identifier(name)) for name, expression in columns.items()
-            ),
             rates=self.env["res.currency"]._get_simple_currency_table(self.env.companies),
         )
+
+    @api.model
+    def _get_report_condition(self):
+        """Return which lines are rows of the report.
+
+        :rtype: SQL
+        """
+        return SQL("line.is_recurring AND orders.plan_id IS NOT NULL AND orders.state = 'sale'")
 
     @api.model
     def _get_report_columns(self):
