@@ -85,14 +85,18 @@ RATES = {"EUR": 1.0, "USD": 1.25, "JPY": 160.0}
 DIGITS = {"EUR": 2, "USD": 2, "JPY": 0}
 currencies = st.sampled_from(sorted(RATES))
 entries = st.builds(
-    ledger.Entry, currencies, st.integers(-(10**6), 10**6).map(float), st.integers(-(10**8), 10**8).map(lambda cents: cents / 100)
+    ledger.Entry,
+    currencies,
+    st.integers(-(10**6), 10**6).map(float),
+    st.integers(-(10**8), 10**8).map(lambda cents: cents / 100),
 )
 markets = st.builds(
     lambda factor: ledger.Market(
         home="EUR",
         round=lambda amount, currency: round(amount, DIGITS[currency]),
         convert=lambda amount, source, target: round(
-            amount / (RATES[source] if source == "EUR" else RATES[source] * factor)
+            amount
+            / (RATES[source] if source == "EUR" else RATES[source] * factor)
             * (RATES[target] if target == "EUR" else RATES[target] * factor),
             DIGITS[target],
         ),

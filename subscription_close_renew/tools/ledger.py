@@ -152,9 +152,7 @@ class Balance:
         return [
             (
                 Entry(other, -amount, -value),
-                Entry(
-                    currency, amount if other == currency else market.convert(value, market.home, currency), value
-                ),
+                Entry(currency, amount if other == currency else market.convert(value, market.home, currency), value),
             )
             for other, (amount, value) in self.amounts.items()
         ]

@@ -6,7 +6,7 @@ SCHEDULED = "subscription_close_renew.movements"
 
 
 class SaleOrder(models.Model):
-    """The ledger of monthly recurring revenue: what each subscription brings, and what changed it when."""
+    """The ledger of monthly recurring revenue: what each subscription brings in, what changed it, and when."""
 
     _inherit = "sale.order"
 
@@ -42,7 +42,7 @@ class SaleOrder(models.Model):
         subscriptions._schedule_movements()
 
     def action_subscription_mrr(self):
-        """Open MRR Analysis of this subscription, with all the orders that it renewed and that renewed it.
+        """Open MRR Analysis for this subscription and all the orders in its chain of renewals.
 
         :return: a window action
         :rtype: dict
@@ -55,12 +55,12 @@ class SaleOrder(models.Model):
         return action | {
             "display_name": self.env._("MRR Analysis of %(order)s", order=self.name),
             "domain": [("origin_order_id", "=", self.origin_order_id.id)],
-            # Filled up, months in which nothing happened would be a kind of their own: None.
+            # With empty months filled in, the graph would show a kind called None.
             "context": {"graph_groupbys": ["date:month", "kind"], "fill_temporal": False},
         }
 
     def _transition_subscription(self, event, values=None, message=None):
-        # A price changed just before is a movement of its own, also when what it comes to is not computed yet.
+        # A price that changed just before is a movement of its own, even if its effect has not been computed yet.
         self._recompute_recordset(["recurring_monthly"])
         (self & self._get_scheduled_orders())._record_movements()
         if event == "close":
@@ -71,7 +71,7 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_states_with_mrr(self):
-        """Return the states in which an order shows MRR. A quotation shows what it would bring.
+        """Return the states in which an order shows MRR. A quotation shows what it would bring in.
 
         :rtype: tuple
         """
@@ -79,14 +79,14 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_event_kinds(self):
-        """Return which kind of movement an event is. A renewal is none of these: it moves MRR to another order.
+        """Return the kind of movement that each event causes. A renewal is not among them: it moves MRR to another order.
 
         :return: ``{event: kind}``, with keys of :meth:`_get_transitions`
         :rtype: dict
         """
         return {
             "confirm": "new",
-            "cancel": "new",  # negative: it never was
+            "cancel": "new",  # a negative one, which takes the first back
             "close": "churn",
             "reopen": "reactivation",
             "pause": "pause",
@@ -94,7 +94,7 @@ class SaleOrder(models.Model):
         }
 
     def _is_mrr_transferred(self, event):
-        """Return whether an event moves MRR from one order of a chain to another: see :meth:`_take_over_mrr`.
+        """Return whether an event moves MRR from one order of a chain to another; see :meth:`_take_over_mrr`.
 
         :param str event: a key of :meth:`_get_transitions`
         :rtype: bool
@@ -103,7 +103,7 @@ class SaleOrder(models.Model):
         return event not in self._get_event_kinds() or (event in ("confirm", "cancel") and bool(self.subscription_id))
 
     def _schedule_movements(self):
-        """Have the ledger look at these subscriptions at the end of the transaction, when their lines are as they stay."""
+        """Have the ledger check these subscriptions at the end of the transaction, once their lines are final."""
         running = self.filtered(lambda order: order._origin == order and order.subscription_state == "progress")
         if not running:
             return
@@ -114,7 +114,7 @@ class SaleOrder(models.Model):
         precommit.data[SCHEDULED].update(running.ids)
 
     def _unschedule_movements(self):
-        """The ledger is up to date for these subscriptions: it need not look at them again."""
+        """Take these subscriptions off the list that the ledger checks at the end of the transaction."""
         self.env.cr.precommit.data.get(SCHEDULED, set()).difference_update(self.ids)
 
     @api.model
@@ -124,12 +124,12 @@ class SaleOrder(models.Model):
     @api.model
     def _record_scheduled_movements(self):
         scheduled = self._get_scheduled_orders()
-        # What changes while this is written down is looked at once more.
+        # A change made while this is recorded is scheduled again.
         self.env.cr.precommit.data.pop(SCHEDULED, None)
         scheduled.exists()._record_movements()
 
     def _record_movements(self, event=None):
-        """Record by how much the MRR of these subscriptions differs from what the ledger has of them.
+        """Record the difference between the MRR of these subscriptions and what the ledger has for them.
 
         :param str event: what happened, as a key of :meth:`_get_transitions`; without one, lines were changed
         """
@@ -155,7 +155,7 @@ class SaleOrder(models.Model):
         self._unschedule_movements()
 
     def _record_lost_pause(self):
-        """Record that paused subscriptions which are closed lose what they would bring: while paused, they bring nothing."""
+        """Resume paused subscriptions in the ledger before they close, so that churn is what they would bring in."""
         balances = self._get_mrr_balances()
         rows = []
         for order in self:
@@ -168,9 +168,9 @@ class SaleOrder(models.Model):
         self.env["sale.subscription.movement"]._append(rows)
 
     def _take_over_mrr(self, source):
-        """Move the MRR of another order of the chain to this one, which runs from now on. A difference is a change.
+        """Move the MRR of another order of the chain to this one. Any difference is an expansion or a contraction.
 
-        :param source: the order that ran until now
+        :param source: the order that was in progress until now
         """
         self.ensure_one()
         balances = (self | source)._get_mrr_balances()
@@ -185,7 +185,7 @@ class SaleOrder(models.Model):
         source._unschedule_movements()
 
     def _get_full_mrr(self):
-        """Return what the subscription brings in a month when it is in progress, in its currency.
+        """Return what the subscription brings in a month while it is in progress, in its currency.
 
         :rtype: float
         """
@@ -194,7 +194,7 @@ class SaleOrder(models.Model):
         return currency.round(self.plan_id._get_monthly_amount(self.recurring_total))
 
     def _get_current_mrr(self):
-        """Return what the subscription brings in a month at present, in its currency: nothing unless it is in progress.
+        """Return what the subscription brings in a month now, in its currency: 0 unless it is in progress.
 
         :rtype: float
         """
@@ -202,7 +202,7 @@ class SaleOrder(models.Model):
         return self.recurring_monthly if self.subscription_state == "progress" else 0.0
 
     def _get_mrr_balances(self):
-        """Return what the ledger has of each of these subscriptions.
+        """Return what the ledger has for each of these subscriptions.
 
         :return: ``{id: (Balance, date of the last movement or None)}``
         :rtype: dict
@@ -226,9 +226,9 @@ class SaleOrder(models.Model):
         return balances
 
     def _get_market(self, date):
-        """Return the rates of a day, as the ledger reads them.
+        """Return the exchange rates of a day for the arithmetic of the ledger.
 
-        :param date date: whose rates count
+        :param date date: the day of the rates
         :rtype: ledger.Market
         """
         self.ensure_one()
@@ -240,7 +240,7 @@ class SaleOrder(models.Model):
         )
 
     def _get_movement_date(self, event, last_date):
-        """Return the day from which a movement counts: that of the service, but never before the last movement's.
+        """Return the day from which a movement counts: when the service changes, but never before the last movement.
 
         :param str event: as for :meth:`_record_movements`
         :param date last_date: of the last movement, or None

@@ -10,13 +10,13 @@ _logger = logging.getLogger(__name__)
 
 
 class SaleOrder(models.Model):
-    """The check that the ledger of MRR says what the orders say."""
+    """The check that the MRR ledger agrees with the orders."""
 
     _inherit = "sale.order"
 
     @api.model
     def _cron_subscription_mrr_check(self):
-        """Compare the ledger of MRR with the orders, and tell the salesperson of each order where they differ."""
+        """Compare the MRR ledger with the orders, and create an activity on each order that differs."""
         for difference in self._get_mrr_differences():
             order = self._with_company_lang().browse(difference["order_id"])
             _logger.warning("The MRR ledger of subscription %s (id %s) differs: %s", order.name, order.id, difference)
@@ -24,10 +24,10 @@ class SaleOrder(models.Model):
                 with self.env.cr.savepoint():
                     order._ask_for_attention(order.env._("MRR differs"), order._get_mrr_difference_message(difference))
             except Exception as error:
-                _logger.warning("Nobody was told of the MRR of order %s", order.id, exc_info=error)
+                _logger.warning("No activity could be created for the MRR of order %s", order.id, exc_info=error)
 
     def _get_mrr_difference_message(self, difference):
-        """Return what is wrong with the ledger of a subscription, as a sentence.
+        """Return, as a sentence, how the ledger of a subscription differs.
 
         :param dict difference: as from :meth:`_get_mrr_differences`
         :rtype: str
@@ -37,12 +37,12 @@ class SaleOrder(models.Model):
         live = currency.format(difference["live"])
         if not currency.compare_amounts(difference["live"], difference["booked"]):
             return self.env._(
-                "The lines of %(order)s bring %(live)s a month, but its MRR or recurring total differs.",
+                "The lines of %(order)s bring in %(live)s a month, but its MRR or recurring total differs.",
                 order=self.name,
                 live=live,
             )
         return self.env._(
-            "%(order)s brings %(live)s a month, but its movements sum up to %(booked)s.",
+            "%(order)s brings in %(live)s a month, but its movements add up to %(booked)s.",
             order=self.name,
             live=live,
             booked=currency.format(difference["booked"]),
@@ -50,9 +50,9 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_mrr_differences(self):
-        """Recompute from their lines what all subscriptions bring, and compare it with what is stored.
+        """Recompute the MRR of all subscriptions from their lines, and compare it with what is stored.
 
-        That is the sums of their movements, and the amounts of the orders that lists and reports show.
+        Stored are the movements, and the amounts on the orders that lists and reports show.
 
         :return: for each difference: ``order_id``, ``currency_id``, ``live`` and ``booked`` (a month, in that
             currency), which are the same where it is the order that has another amount than its lines
@@ -98,7 +98,7 @@ class SaleOrder(models.Model):
             currency = currencies[row["currency_id"]]
             value, unit = row["billing_period_value"], row["billing_period_unit"]
             monthly = mrr.monthly_amount(row["total"], value, unit) if unit else 0.0
-            # What is no number cannot be rounded, and agrees with nothing.
+            # NaN cannot be rounded, and equals nothing.
             known = all(map(isfinite, (row["total"], row["booked"], row["recurring_total"], row["recurring_monthly"])))
             monthly = currency.round(monthly) if known else monthly
             live = monthly if row["subscription_state"] == "progress" else 0.0

@@ -5,7 +5,7 @@ from odoo import api, fields, models
 
 
 class SaleOrder(models.Model):
-    """What happened to a subscription, with all the orders that it renewed and that renewed it."""
+    """The timeline: what happened to a subscription and to the other orders in its chain of renewals."""
 
     _inherit = "sale.order"
 
@@ -23,26 +23,26 @@ class SaleOrder(models.Model):
             )
 
     def _get_timeline_movements(self):
-        """Return what the ledger has of the chains of these subscriptions, as far as the user may see it.
+        """Return the movements of the chains of these subscriptions that the user may see.
 
-        :return: `sale.subscription.movement`, in the order in which they happened, by first order
+        :return: `sale.subscription.movement` in chronological order, by first order
         :rtype: dict
         """
         movements = self.env["sale.subscription.movement"]
-        # Others than salespeople and accountants may see orders, too.
+        # Users who may see orders without being salespeople or accountants see no movements.
         if self and movements.has_access("read"):
             movements = movements.search([("origin_order_id", "in", self.origin_order_id.ids)], order="id")
-        # Whoever may see the movements may see the names on them.
+        # sudo: the search above has applied the access rules; the names on the movements may be shown.
         movements = movements.sudo()
         return defaultdict(movements.browse, movements.grouped("origin_order_id"))
 
     @api.model
     def _get_timeline_events(self, movements):
-        """Return what happened to a subscription, the latest first.
+        """Return the events of a subscription, the latest first.
 
-        :param movements: `sale.subscription.movement` of one chain, in the order in which they happened
-        :return: for each: ``date``, ``icon``, ``text``, ``order``, ``reason``, ``currency``, and what it brought a month
-            ``before`` and ``after``
+        :param movements: `sale.subscription.movement` of one chain, in chronological order
+        :return: for each: ``date``, ``icon``, ``text``, ``order``, ``reason``, ``currency``, and its MRR ``before`` and
+            ``after``
         :rtype: list
         """
         unseen = self._get_movements_behind_others(movements)
@@ -61,8 +61,8 @@ class SaleOrder(models.Model):
         """Return one event, as for :meth:`_get_timeline_events`.
 
         :param movement: a `sale.subscription.movement`
-        :param float before: what the chain brought a month before it
-        :param float after: what it brought after it
+        :param float before: MRR of the chain before the event
+        :param float after: MRR of the chain after it
         :rtype: dict
         """
         return {
@@ -72,14 +72,14 @@ class SaleOrder(models.Model):
             "order": movement.order_id,
             "reason": False,
             "currency": movement.currency_id,
-            # The order that was renewed gave its MRR away in a row of its own.
+            # A row of its own, which is hidden, took the MRR from the renewed order.
             "before": after if movement.kind == "renewal" else before,
             "after": after,
         }
 
     @api.model
     def _get_movements_behind_others(self, movements):
-        """Return the movements that only make the sums of the ledger right: nobody saw them happen.
+        """Return the movements that only balance the ledger: people would not recognise them as events.
 
         :param movements: as for :meth:`_get_timeline_events`
         :rtype: sale.subscription.movement
@@ -99,7 +99,7 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_timeline_text(self, movement):
-        """Return what a movement of the ledger is to people.
+        """Return the text that the timeline shows for a movement.
 
         :param movement: a `sale.subscription.movement`
         :rtype: str
@@ -112,7 +112,7 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_timeline_texts(self):
-        """Return what the kinds of movements are to people. Any other kind has the label of its selection.
+        """Return the texts of the kinds of movements. Other kinds show the label of their selection.
 
         :return: ``{kind: text}``
         :rtype: dict
@@ -131,7 +131,7 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_timeline_icons(self):
-        """Return the icons of the kinds of movements. Any other kind has a plain one.
+        """Return the icons of the kinds of movements. Other kinds have a plain one.
 
         :return: ``{kind: classes}`` of Font Awesome and Bootstrap
         :rtype: dict

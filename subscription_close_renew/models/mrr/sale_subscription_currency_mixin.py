@@ -3,16 +3,16 @@ from odoo.tools import SQL
 
 
 class SaleSubscriptionCurrencyMixin(models.AbstractModel):
-    """Reports whose amounts have one currency, as long as their companies have one.
+    """Reports whose amounts are all in one currency, as long as their companies share one.
 
-    Odoo's graphs and pivots ask of each amount also in which currencies it is, and what it is in the one of the user: for
-    many movements, that takes longer than the sums themselves.
+    For each amount, Odoo's graphs and pivots also ask in which currencies it is, and for its value in the user's currency.
+    For many movements, that takes longer than the sums themselves.
     """
 
     _name = "sale.subscription.currency.mixin"
     _description = "Amounts in One Currency"
 
-    # Name of the field that says which currency the amounts have.
+    # Name of the field with the currency of the amounts.
     _report_currency_field = None
 
     def _read_group_select(self, aggregate_spec, query):
@@ -32,10 +32,10 @@ class SaleSubscriptionCurrencyMixin(models.AbstractModel):
 
     @api.model
     def _get_report_currency(self):
-        """Return the currency of all amounts that the user sees, or none if there may be several.
+        """Return the currency of all amounts that the user sees, or an empty recordset if there may be several.
 
         :rtype: res.currency
         """
-        # Only the rule that hides other companies makes sure of it.
+        # Only the record rule that hides other companies guarantees it.
         currency = self.env.companies.currency_id
         return currency if len(currency) == 1 and not self.env.su else currency.browse()

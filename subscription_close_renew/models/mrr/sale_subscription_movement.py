@@ -16,7 +16,7 @@ MOVEMENT_KINDS = [
     ("renewal", "Renewal"),
     ("currency", "Currency"),
 ]
-# What somebody changes within this time is one movement: a typing error set right is no expansion and contraction.
+# A person's changes within this time are one movement: correcting a typing error is neither expansion nor contraction.
 MERGE_TIME = timedelta(hours=1)
 
 # Granted to the methods that may write movements.
@@ -49,7 +49,7 @@ class SaleSubscriptionMovement(models.Model):
         help="The first order of the chain of renewals.",
     )
     kind = fields.Selection(selection=MOVEMENT_KINDS, required=True, readonly=True)
-    date = fields.Date(required=True, readonly=True, help="From this day on, the monthly recurring revenue is another.")
+    date = fields.Date(required=True, readonly=True, help="The first day with the new monthly recurring revenue.")
     amount = fields.Monetary(
         string="MRR Change", required=True, readonly=True, help="In the currency of the subscription."
     )
@@ -78,7 +78,7 @@ class SaleSubscriptionMovement(models.Model):
     country_id = fields.Many2one(related="partner_id.country_id")
 
     _company_date_idx = models.Index("(company_id, date)")
-    # Retention asks of all customers when they started.
+    # Retention looks up when each customer started.
     _start_idx = models.Index(
         "(partner_id, date) INCLUDE (company_id, amount_company) WHERE kind IN ('new', 'renewal')"
     )
@@ -97,9 +97,9 @@ class SaleSubscriptionMovement(models.Model):
         self._check_ledger_access()
 
     def action_check(self):
-        """Recompute from the orders what the ledger must sum up to, and show the subscriptions that differ.
+        """Recompute from the orders what the ledger should add up to, and open the subscriptions that differ.
 
-        All of them, whichever movements are selected in the list.
+        Checks all subscriptions, whichever movements are selected in the list.
 
         :return: a notification that all agree, or a window action with those that do not
         :rtype: dict
@@ -108,7 +108,7 @@ class SaleSubscriptionMovement(models.Model):
         if not self.env.user.has_group("sales_team.group_sale_manager"):
             raise AccessError(self.env._("Only an administrator of Sales can check the MRR ledger."))
         orders = self.env["sale.order"]
-        # The check reads all subscriptions: only those that the user may see are named.
+        # The check reads all subscriptions. The user sees only those that the record rules allow.
         differing = [difference["order_id"] for difference in orders._get_mrr_differences()]
         differences = orders.search([("id", "in", differing)])
         if not differences:
@@ -127,14 +127,12 @@ class SaleSubscriptionMovement(models.Model):
         }
 
     def _check_ledger_access(self):
-        """Refuse to change the ledger by hand: it says what happened.
+        """Refuse manual changes to the ledger.
 
-        :raises UserError: unless it is the subscriptions that write
+        :raises UserError: unless a method of the ledger writes
         """
         if not _LEDGER.get(self.env.context):
-            raise UserError(
-                self.env._("MRR movements are written by the subscriptions themselves, and never changed by hand.")
-            )
+            raise UserError(self.env._("MRR movements are recorded automatically and cannot be changed manually."))
 
     @api.model
     def _append(self, vals_list):
@@ -143,12 +141,12 @@ class SaleSubscriptionMovement(models.Model):
         :param list vals_list: values of movements, in the order in which they happened
         :rtype: sale.subscription.movement
         """
-        # Movements tell what orders did: whoever changed the order has them written.
+        # sudo: nobody may write movements; the method that changed the order has checked the right to it.
         return _LEDGER.grant(self.sudo()).create(vals_list)
 
     @api.model
     def _append_changes(self, vals_list):
-        """Add expansions and contractions, each to the one before if the same person made that a moment ago.
+        """Add expansions and contractions, merging each with the previous one if the same person made it a moment ago.
 
         :param list vals_list: values of movements, at most one for each order
         """
@@ -164,7 +162,7 @@ class SaleSubscriptionMovement(models.Model):
 
     @api.model
     def _get_mergeable(self, order_ids):
-        """Return the last movements of orders, as far as the user made them a moment ago by changing the order.
+        """Return the last movements of orders that the user made a moment ago by changing lines.
 
         :param list order_ids: ids of `sale.order`
         :return: ``{order id: movement}``
@@ -182,7 +180,7 @@ class SaleSubscriptionMovement(models.Model):
         }
 
     def _merge(self, values):
-        """Let a movement be the sum of itself and of what happened now; one of nothing at all is deleted.
+        """Add another change to a movement, and delete it if nothing is left.
 
         :param dict values: values of a movement
         """
@@ -196,7 +194,7 @@ class SaleSubscriptionMovement(models.Model):
 
     @api.model
     def _get_change_kind(self, amount):
-        """Return what a change of the recurring lines is called.
+        """Return the kind of movement for a change of the recurring lines.
 
         :param float amount: signed
         :rtype: str

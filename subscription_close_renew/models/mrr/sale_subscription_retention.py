@@ -14,29 +14,29 @@ MAX_MONTHS = 60
 
 
 class SaleSubscriptionMovement(models.Model):
-    """Retention: of what began in a month, how much is left some months later."""
+    """Retention: how much of what started in a month is left some months later."""
 
     _inherit = "sale.subscription.movement"
 
     @api.model
     @api.readonly
     def get_retention(self, measure="customers", months=12, domain=None):
-        """Tell of the customers who started in a month how many, or how much MRR, is left in each month since.
+        """Return how many of the customers who started in a month, or how much of their MRR, are left in each month since.
 
         A customer, with all companies and contacts below it, starts once: in the month of its first MRR. It is left as
-        long as it brings MRR at the end of a month (of the current month: until today), so that a paused customer is
-        none, and one that comes back is left again. MRR that was added since counts, so that more than all may be left.
-        Amounts of other companies are converted into the currency of the current company, as of today.
+        long as it brings in MRR at the end of a month (today, for the current month). A paused customer does not count,
+        and one that comes back counts again. MRR added since counts too, so a share may exceed 1. Amounts of other
+        companies are converted into the currency of the current company at today's rates.
 
         :param str measure: ``customers`` or ``mrr``
-        :param int months: how many months back the first row is, the current month included, 60 at most
+        :param int months: number of rows, counted back from the current month; at most 60
         :param list domain: only these movements
         :return: ``measure``, ``currency_id``, ``months`` and ``rows``, the first month first; and ``total``, of all rows.
             Each has ``month`` (its first day, ``YYYY-MM-DD``), ``started``, and ``cells``, one for each month that has
             passed, with ``value`` (what is left), ``base`` (of what) and ``share`` (between 0 and 1, or more)
         :rtype: dict
         :raises AccessError: if the user may not read MRR movements
-        :raises UserError: if the measure or the number of months is none
+        :raises UserError: for an unknown measure or an invalid number of months
         """
         self._check_retention_arguments(measure, months)
         this_month = self.env.company._get_subscription_today().replace(day=1)
@@ -62,28 +62,28 @@ class SaleSubscriptionMovement(models.Model):
 
     @api.model
     def _check_retention_arguments(self, measure, months):
-        """Refuse what is no measure or no number of months.
+        """Refuse an unknown measure or an invalid number of months.
 
-        :raises UserError: with what is possible
+        :raises UserError: naming the valid ones
         """
         if measure not in MEASURES:
             raise UserError(
-                self.env._("Retention is measured in customers or in mrr, not in %(measure)s.", measure=measure)
+                self.env._("Retention is measured in customers or mrr, not in %(measure)s.", measure=measure)
             )
         if not isinstance(months, int) or not 1 <= months <= MAX_MONTHS:
             raise UserError(self.env._("Retention is shown for 1 to %(months)s months.", months=MAX_MONTHS))
 
     @api.model
     def _get_retention_changes(self, domain, first_month):
-        """Return what changed in which month of what started in which month.
+        """Return what changed in each month, by the month in which it started.
 
         :param Domain domain: only these movements
-        :param date first_month: what started before is left out
+        :param date first_month: anything that started before is left out
         :return: by month of the start and month: ``started_customers``, ``started_mrr``, ``left_customers`` and
             ``left_mrr``, the latter two as differences to the month before
         :rtype: dict
         """
-        # What begins later is in the ledger already, and today is not the same day in all companies.
+        # The ledger already has what begins later, and today is not the same day in all companies.
         due = self.env["sale.order"]._get_due_domain("date")
         self.flush_model()
         query = self._search(domain & due)
@@ -121,7 +121,7 @@ class SaleSubscriptionMovement(models.Model):
                 """,
                 partner=SQL.identifier(self._table, "partner_id"),
                 date=SQL.identifier(self._table, "date"),
-                # Not through a time zone, which takes longer.
+                # Without a time zone, which would take longer.
                 month=SQL("DATE_TRUNC('month', %s::timestamp)::date", SQL.identifier(self._table, "date")),
                 kind=SQL.identifier(self._table, "kind"),
                 amount=self._get_retention_amount(),
@@ -158,9 +158,9 @@ class SaleSubscriptionMovement(models.Model):
     def _prepare_retention_row(self, month, started, left):
         """Return one row of the grid.
 
-        :param date month: in which it started
-        :param float started: customers, or MRR
-        :param left: how much is left at the end of that month, and of each since
+        :param date month: the month in which it started
+        :param float started: number of customers, or MRR
+        :param left: what is left at the end of that month and of each month since
         :rtype: dict
         """
         return {
@@ -171,13 +171,13 @@ class SaleSubscriptionMovement(models.Model):
 
     @api.model
     def _prepare_retention_cell(self, value, base):
-        # Sums of amounts are no amounts of a currency: what is left over in the last decimals is nothing.
+        # Floating-point sums leave a remainder in the last decimals.
         value = round(value, 6)
         return {"value": value, "base": base, "share": value / base if base else 0}
 
     @api.model
     def _prepare_retention_total(self, rows):
-        """Return the row of all rows together; each month counts only those that are as old.
+        """Return the row of totals. Each month counts only the rows that are old enough.
 
         :param list rows: as from :meth:`_prepare_retention_row`
         :rtype: dict
@@ -195,7 +195,7 @@ class SaleSubscriptionMovement(models.Model):
 
     @api.model
     def _get_retention_xlsx(self, measure, months, domain=None):
-        """Return the grid as a workbook: a sheet with the shares, and one with the figures.
+        """Return the grid as a workbook, with one sheet of shares and one of figures.
 
         :param str measure: as for :meth:`get_retention`, like the others
         :rtype: bytes
@@ -217,11 +217,11 @@ class SaleSubscriptionMovement(models.Model):
 
     @api.model
     def _write_retention_sheet(self, sheet, retention, key, formats):
-        """Write the grid into a sheet of a workbook.
+        """Write the grid to a sheet of a workbook.
 
         :param sheet: of `xlsxwriter`
         :param dict retention: as from :meth:`get_retention`
-        :param str key: what the cells show, ``share`` or ``value``
+        :param str key: ``share`` or ``value``
         :param dict formats: of `xlsxwriter`, by name
         """
         headers = [self.env._("Started in"), self._get_retention_title(retention)]

@@ -15,6 +15,4 @@ class SaleSubscriptionReport(models.Model):
 
     @api.model
     def _get_report_tables(self):
-        return SQL(
-            "%s LEFT JOIN sale_subscription_plan plan ON plan.id = orders.plan_id", super()._get_report_tables()
-        )
+        return SQL("%s LEFT JOIN sale_subscription_plan plan ON plan.id = orders.plan_id", super()._get_report_tables())

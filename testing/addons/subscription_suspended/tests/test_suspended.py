@@ -82,7 +82,9 @@ class TestSuspended(SubscriptionCommon):
         self.env.flush_all()
         states = self.env["sale.subscription.report"].formatted_read_group([], ["subscription_state"], ["__count"])
         self.assertIn("suspended", [row["subscription_state"] for row in states])
-        labels = self.env["sale.subscription.report"].fields_get(["subscription_state"])["subscription_state"]["selection"]
+        labels = self.env["sale.subscription.report"].fields_get(["subscription_state"])["subscription_state"][
+            "selection"
+        ]
         self.assertIn(("suspended", "Suspended"), labels)
         kinds = self.env["sale.subscription.movement"].formatted_read_group([], ["kind"], ["__count"])
         self.assertIn("suspension", [row["kind"] for row in kinds])
