@@ -513,7 +513,7 @@ class TestLedger(MovementCommon):
                     movement.create(values)
 
     def test_word_in_the_context_opens_nothing(self):
-        with self.assertRefused("never changed by hand"):
+        with self.assertRefused("recorded automatically"):
             self.movement.sudo().with_context(subscription_ledger=True).amount = 1.0
 
     def test_salesperson_sees_the_movements_of_own_documents_only(self):
@@ -582,7 +582,7 @@ class TestLedger(MovementCommon):
         activities = self.order.activity_ids
         self.assertEqual((activities.summary, activities.user_id), ("MRR differs", self.salesperson))
         note = str(activities.note).replace("&nbsp;", " ")
-        self.assertIn(f"{self.order.name} brings $ 100.00 a month, but its movements sum up to $ 1.00.", note)
+        self.assertIn(f"{self.order.name} brings in $ 100.00 a month, but its movements add up to $ 1.00.", note)
 
     def test_scheduled_action_logs_what_differs(self):
         self.tamper(1.0)
