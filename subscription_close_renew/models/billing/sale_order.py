@@ -160,6 +160,10 @@ class SaleOrder(models.Model):
             recurring._compute_qty_to_invoice()
         for names in ("tax_ids", "invoice_lines"):
             lines.mapped(names)
+        # An order asks for the language of its customer, and the first invoice of a customer for its contacts.
+        customers = self.partner_id | self.partner_invoice_id
+        customers.mapped("is_public")
+        customers.filtered(lambda customer: not customer.customer_rank).mapped("child_ids")
 
     def _set_default_journals(self, vals_list):
         """Give invoices the journal that each would look for by itself, looked for once.
