@@ -121,7 +121,7 @@ class TestPortalNotRenewing(PortalNotRenewingCase):
             if "refused the automatic renewal" in html2plaintext(message.body)
         ]
         self.assertEqual([message.author_id for message in refused], [self.colleague.partner_id], message)
-        self.assertEqual(self.changes(refused[0])["term_end_action"], ("Renew by itself", "Close"))
+        self.assertEqual(self.changes(refused[0])["term_end_action"], ("Renew automatically", "Close"))
 
     def test_customer_gets_a_receipt(self):
         with self.on("2027-02-20 09:30"):

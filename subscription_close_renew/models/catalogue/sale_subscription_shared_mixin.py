@@ -14,8 +14,7 @@ class SaleSubscriptionSharedMixin(models.AbstractModel):
     _harmless_fields = frozenset()
 
     def write(self, vals):
-        if vals.keys() - self._harmless_fields:
-            self._check_used_by_own_companies()
+        self._check_change(vals)
         return super().write(vals)
 
     @api.ondelete(at_uninstall=False)
@@ -26,6 +25,15 @@ class SaleSubscriptionSharedMixin(models.AbstractModel):
         used = used or self._read_use("sale.subscription.movement", domain, "order_id:count_distinct")
         for record, count in used:
             raise UserError(record._get_used_message(count))
+
+    def _check_change(self, vals):
+        """Refuse to change what is in use, if that would change subscriptions.
+
+        :param dict vals: as for :meth:`write`
+        :raises UserError: naming the first record that cannot change
+        """
+        if vals.keys() - self._harmless_fields:
+            self._check_used_by_own_companies()
 
     @api.model
     def _read_use(self, model_name, domain, aggregate):

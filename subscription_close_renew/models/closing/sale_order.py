@@ -27,6 +27,7 @@ class SaleOrder(models.Model):
         readonly=True,
         tracking=True,
         guarded=True,
+        sales_only=True,
     )
     close_requested_on = fields.Datetime(
         copy=False,

@@ -11,12 +11,13 @@ class SaleSubscriptionPlan(models.Model):
 
     subscription_count = fields.Integer(compute="_compute_subscription_count")
 
-    def write(self, vals):
+    def _check_change(self, vals):
         if PERIOD_FIELDS & vals.keys():
             self._check_period_change(vals)
+        res = super()._check_change(vals)
         if vals.get("company_id"):
             self._check_company_change(vals["company_id"])
-        return super().write(vals)
+        return res
 
     def _compute_subscription_count(self):
         counts = dict(self.env["sale.order"]._read_group(self._get_subscription_domain(), ["plan_id"], ["__count"]))
