@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from . import process
-from .say import Stop
+from .console import Stop
 
 # Where a distribution publishes what its releases do not have yet.
 _NEWEST = {"debian": "sid", "ubuntu": "devel"}

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from . import cache, process, project, say, workspace
+from . import cache, console, process, project, workspace
+from .console import Stop
 from .database import Databases
 from .odoo import Odoo
-from .say import Stop
 from .workspace import Workspace
 
 SIZES = (200, 1000, 5000, 10000)
@@ -147,16 +147,18 @@ def billing(asked: str | None, repeat: int, peers: bool, profile: bool, strict: 
         [[version]] = place.databases.sql("SHOW server_version")
         load = os.getloadavg()[0]
         report = measure(place, sizes, repeat, peers, profile)
-        say.line(_DATA)
-        say.line(
+        console.line(_DATA)
+        console.line(
             f"Python {platform.python_version()}, PostgreSQL {version} as for the tests (without fsync), "
             f"{os.cpu_count()} processors, load {load:.1f} at the start and {os.getloadavg()[0]:.1f} at the end; "
             f"medians of {repeat} at {_reference(sizes):,} due."
         )
         if load > (os.cpu_count() or 1):
-            say.line("Other programs were waiting for a processor: the speed of two processes says nothing this time.")
-        say.line()
-        say.line(str(report))
+            console.line(
+                "Other programs were waiting for a processor: the speed of two processes says nothing this time."
+            )
+        console.line()
+        console.line(str(report))
     return 1 if strict and not all(budget.kept for budget in report.budgets) else 0
 
 
@@ -231,7 +233,7 @@ class _World:
     def grow(self, size: int) -> None:
         """Add documents until there are `size`."""
         code = f"from benchmarks import world; world.build(env, {self.what!r}, {size - self.size}, {not self.size})"
-        with say.step(f"Making {size - self.size:,} {self.what.replace('_', ' ')}"):
+        with console.step(f"Making {size - self.size:,} {self.what.replace('_', ' ')}"):
             self.odoo.script(self.name, code, f"Making {self.what}")
         self.size = size
 
@@ -242,7 +244,7 @@ class _World:
     def measure(self, label: str, way: str, together: int = 1, bad: bool = False, profile: bool = False) -> Took:
         """Measure processes, one or several, that begin at the same moment and end when all is billed."""
         copy = self.scratch.database(self.databases, self.name, "bench_run")
-        with say.step(f"Measuring {self.size:,} due: {label}"):
+        with console.step(f"Measuring {self.size:,} due: {label}"):
             found = self._run(copy, way, together, {"bad": bad, "profile": profile})
         self._check(copy, label, self.size - bad)
         self.databases.drop(copy)
@@ -333,7 +335,7 @@ def _alternating(world: _World, repeat: int, ways: dict[str, dict]) -> list[Row]
             took = world.measure(row.name, **ways[row.name])
             row.took.append(took)
             one = Row(row.name, [took])
-            say.line(f"  an invoice: {one.each:.1f} ms, {one.work:.1f} ms of work, {one.queries:.1f} queries")
+            console.line(f"  an invoice: {one.each:.1f} ms, {one.work:.1f} ms of work, {one.queries:.1f} queries")
     return rows
 
 
@@ -363,7 +365,7 @@ def _measured_peer(place: Workspace, addons: Path, addon: str, version: str, siz
     source = place.odoo.source._replace(addons=(*place.odoo.source.addons, addons))
     odoo = Odoo(source, place.odoo.environment, place.odoo.server, place.odoo.data_dir, work)
     world = _World(place, place.databases.base_template(), addon, odoo)
-    with say.step(f"Installing {addon} {version}"):
+    with console.step(f"Installing {addon} {version}"):
         odoo.install(world.name, [addon])
     world.grow(size)
     [row] = _alternating(world, 1, {f"OCA {addon} {version}": {"way": addon}})
@@ -386,7 +388,7 @@ def _fetched(place: Workspace, distribution: str) -> Path:
             "--no-deps",
             "--only-binary=:all:",
         ]
-        with say.step(f"Fetching {distribution}"):
+        with console.step(f"Fetching {distribution}"):
             process.output([*install, "--target", folder, requirement], f"Fetching {requirement}")
 
     return cache.made(f"peer-{cache.digest(requirement)}", build, distribution) / "odoo/addons"

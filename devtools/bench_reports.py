@@ -5,7 +5,7 @@ import os
 import platform
 from typing import NamedTuple
 
-from . import bench, say, workspace
+from . import bench, console, workspace
 from .database import Databases
 from .workspace import Workspace
 
@@ -66,12 +66,12 @@ def run(asked: str | None, repeat: int, strict: bool) -> int:
     kept = True
     with workspace.opened("test") as place:
         [[version]] = place.databases.sql("SHOW server_version")
-        say.line(_DATA)
+        console.line(_DATA)
         for size in bench._sizes(asked) if asked else [SIZE]:
             report = measure(place, size, repeat)
             kept &= all(row.kept for row in report.rows if row.is_report)
-            say.line(str(report))
-        say.line(
+            console.line(str(report))
+        console.line(
             f"Python {platform.python_version()}, PostgreSQL {version}, {os.cpu_count()} processors, "
             f"load {os.getloadavg()[0]:.1f} at the end."
         )
@@ -82,9 +82,9 @@ def measure(place: Workspace, size: int, repeat: int = 3) -> Report:
     """Make so many subscriptions in a database of their own, and measure each report."""
     databases = Databases(place.odoo)
     name = place.scratch.database(databases, databases.addon_template()[0], "bench_reports")
-    with say.step(f"Making {size:,} subscriptions"):
+    with console.step(f"Making {size:,} subscriptions"):
         place.odoo.script(name, f"from benchmarks import reports; reports.build(env, {size})", "Making subscriptions")
-    with say.step("Measuring the reports"):
+    with console.step("Measuring the reports"):
         code = f"from benchmarks import reports; reports.measure(env, {max(repeat, 1)})"
         printed = place.odoo.script(name, code, "Measuring the reports")
     databases.drop(name)

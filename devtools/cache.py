@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import say
+from . import console
 
 _NAME = "subscription-close-renew"
 _MARKER = ".complete"
@@ -46,7 +46,7 @@ def locked(name: str, what: str = "the same thing"):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            with say.step(f"Waiting for another ./dev that is busy with {what}"):
+            with console.step(f"Waiting for another ./dev that is busy with {what}"):
                 fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

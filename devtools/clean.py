@@ -5,8 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from . import cache, postgres, say
-from .say import Stop
+from . import cache, console, postgres
+from .console import Stop
 
 
 def run(yes: bool, keep_data: bool) -> int:
@@ -18,7 +18,7 @@ def run(yes: bool, keep_data: bool) -> int:
     folders = [folder for folder in dict.fromkeys(folders) if folder.exists()]
     outermost = [folder for folder in folders if not any(other in folder.parents for other in folders)]
     for folder in outermost:
-        say.line(f"{_size(folder):>9}  {folder}")
+        console.line(f"{_size(folder):>9}  {folder}")
     if not yes:
         if not sys.stdin.isatty():
             raise Stop("Say `./dev clean --yes` to remove them: nobody is here to be asked.")

@@ -5,8 +5,8 @@ import errno
 import signal
 import sys
 
-from . import say
-from .say import Stop
+from . import console, workspace
+from .console import Stop
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,14 +23,14 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return asked.command(asked)
     except Stop as stop:
-        say.error(str(stop))
+        console.error(str(stop))
     except KeyboardInterrupt:
-        say.error("Stopped.")
+        console.error("Stopped.")
         return 130
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
-        say.error(_storage(error))
+        console.error(_storage(error))
     return 1
 
 
@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     command("wheel", _wheel, "Build the package for pip, into dist/.")
 
     shots = command("shots", _shots, "Take the screenshots of the documentation.")
-    shots.add_argument("names", nargs="*", metavar="NAME", help="only these, as named in devtools/shots.toml")
+    shots.add_argument("names", nargs="*", metavar="NAME", help="only these, as named in devtools/screenshots.toml")
 
     clean = command("clean", _clean, "Remove the cache and the data of this project.")
     clean.add_argument("--yes", action="store_true", help="do not ask")
@@ -157,6 +157,7 @@ def _update(asked) -> int:
 
 
 def _i18n(_asked) -> int:
+    workspace.enter()
     from . import i18n
 
     return i18n.update()
@@ -169,9 +170,10 @@ def _wheel(_asked) -> int:
 
 
 def _shots(asked) -> int:
-    from . import shots
+    workspace.enter()
+    from . import screenshots
 
-    return shots.take(asked.names)
+    return screenshots.take(asked.names)
 
 
 def _clean(asked) -> int:

@@ -1,31 +1,33 @@
-"""Odoo on another day, so that what a picture shows does not change with the day on which it is taken.
+"""Odoo on a fixed day, so that a picture does not depend on the day on which it is taken.
 
-`python -m devtools.clock SECONDS …` is `python -m odoo …` with a clock that is so many seconds ahead.
+`python -m devtools.clock SECONDS …` runs `python -m odoo …` with a clock that is that many seconds ahead.
 """
 
 import sys
 from datetime import datetime, timedelta, timezone
 
+from .database import Databases
+
 PICTURE_DAY = datetime(2027, 1, 15, 9, 30, tzinfo=timezone.utc)
 
 
 def seconds_ahead(moment: datetime = PICTURE_DAY) -> int:
-    """How far ahead of now a moment is."""
+    """Return how far a moment is ahead of now."""
     return int((moment - datetime.now(timezone.utc)).total_seconds())
 
 
-def statements(database: str, seconds: int) -> list[str]:
-    """What makes a database believe the same: Odoo asks it, too, for the time."""
-    ahead = f"make_interval(secs => {seconds})"
-    return [
+def shift(databases: Databases, name: str, seconds: int) -> None:
+    """Shift the clock of a database, which Odoo also asks for the time."""
+    databases.sql(
         "CREATE OR REPLACE FUNCTION public.now() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
-        f" AS $$ SELECT pg_catalog.now() + {ahead} $$",
-        f'ALTER DATABASE "{database}" SET search_path = public, pg_catalog',
-    ]
+        f" AS $$ SELECT pg_catalog.now() + make_interval(secs => {seconds}) $$",
+        name,
+    )
+    databases.sql(f'ALTER DATABASE "{name}" SET search_path = public, pg_catalog', name)
 
 
 def main() -> None:
-    """Set the clock before anything of Odoo is imported, then be Odoo."""
+    """Shift the clock before anything of Odoo is imported, then run Odoo."""
     from freezegun import freeze_time
 
     seconds = int(sys.argv.pop(1))

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from . import say
+from . import console
 
 
 class Count(NamedTuple):
@@ -21,12 +21,12 @@ class Count(NamedTuple):
 
 def summarise(counts: list[Count]) -> int:
     """Print the counts, their sum last; the exit code."""
-    say.line()
+    console.line()
     width = max((len(count.name) for count in counts), default=0)
     for count in counts:
-        say.line(f"{count.name:{width}}  {count}, {count.seconds:.0f} s")
+        console.line(f"{count.name:{width}}  {count}, {count.seconds:.0f} s")
     total = Count("", *(sum(count[column] for count in counts) for column in (1, 2, 3)))
     if not total.passed and not total.failed:
-        say.error("No test ran.")
-    say.line(str(total))
+        console.error("No test ran.")
+    console.line(str(total))
     return 0 if total.passed and not total.failed else 1

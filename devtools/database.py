@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
-from . import cache, process, project, say
+from . import cache, console, process, project
+from .console import Stop
 from .odoo import Odoo, troubles
-from .say import Stop
 
 # A given server may be shared with other programs and machines: our names say whose they are.
 _OWNER = "scr_" + cache.digest(socket.gethostname(), cache.home())[:6]
@@ -82,7 +82,7 @@ class Databases:
         name = self._template_name("base", *modules)
 
         def build(draft: str) -> None:
-            with say.step("Making a database with Odoo's demonstration data (once, about two minutes)"):
+            with console.step("Making a database with Odoo's demonstration data (once, about two minutes)"):
                 self.sql(f"CREATE DATABASE \"{draft}\" TEMPLATE template0 ENCODING 'UTF8'")
                 self.odoo.install(draft, modules)
 
@@ -97,7 +97,7 @@ class Databases:
         logged: list[str] = []
 
         def build(draft: str) -> None:
-            with say.step(f"Installing {project.ADDON}"):
+            with console.step(f"Installing {project.ADDON}"):
                 self.copy(base, draft)
                 logged.extend(troubles(self.odoo.install(draft, [project.ADDON])))
 
@@ -109,7 +109,7 @@ class Databases:
         """A copy of another template on which `build(name)` has worked; another when what it is `made_from` changes."""
 
         def build_copy(draft: str) -> None:
-            with say.step(what):
+            with console.step(what):
                 self.copy(origin, draft)
                 build(draft)
 

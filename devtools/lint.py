@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import cache, process, project, say, workspace
+from . import cache, console, process, project, workspace
+from .console import Stop
 from .counts import Count
-from .say import Stop
 from .virtualenv import Environment
 
 _HOOK = re.compile(r"^.+?\.{3,}(?P<nothing>\(no files to check\))?(?P<end>Passed|Failed|Skipped)$", re.M)
@@ -31,14 +31,14 @@ def check(fix: bool = False) -> list[Count]:
     environment = workspace.environment()
     variables = _variables(environment)
     pre_commit = environment / "pre-commit"
-    with say.step("Making the linters ready"):
+    with console.step("Making the linters ready"):
         process.output([pre_commit, "install-hooks"], "Installing the linters", cwd=project.ROOT, env=variables)
     command = [pre_commit, "run", "--verbose", "--color=never", "--show-diff-on-failure", "--files", *files]
     if fix:
-        with say.step("Mending what can be mended"):
+        with console.step("Mending what can be mended"):
             process.run(command, cwd=project.ROOT, env=variables)
     # Hooks mend what they find: to check alone, they get a copy.
-    with _copy(files, variables) as copy, say.step("Running the linters"):
+    with _copy(files, variables) as copy, console.step("Running the linters"):
         code, printed = process.run(command, cwd=copy, env=variables)
     counts = _counts(printed.replace(f"{copy}/", ""))
     if not counts or (code and not any(count.failed for count in counts)):
@@ -97,7 +97,7 @@ def _counts(printed: str) -> list[Count]:
     ends = [match.start() for match in found[1:]] + [len(hooks)]
     counts = [_count(match, hooks[match.end() : end]) for match, end in zip(found, ends, strict=True)]
     if diff:
-        say.error(f"--- what `./dev lint --fix` changes\n{diff.rstrip()}")
+        console.error(f"--- what `./dev lint --fix` changes\n{diff.rstrip()}")
     return counts
 
 

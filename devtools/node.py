@@ -6,7 +6,7 @@ axe-core for the check of accessibility, rtlcss for right-to-left pages.
 import shutil
 from pathlib import Path
 
-from . import cache, process, say
+from . import cache, console, process
 from .virtualenv import Environment
 
 _MANIFESTS = ("package.json", "package-lock.json")
@@ -22,7 +22,7 @@ def modules(environment: Environment) -> Path:
             shutil.copy(here / name, folder)
         npm = environment / "npm"
         command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        with say.step("Installing the front-end tools"):
+        with console.step("Installing the front-end tools"):
             process.output(command, "Installing the npm packages", cwd=folder, env=environment.variables())
 
     return cache.made(f"node-{key}", build, "the front-end tools") / "node_modules"

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 from . import cache, node, process, project
+from .console import Stop
 from .odoo_source import Source
 from .postgres import Server
-from .say import Stop
 from .virtualenv import Environment
 
 # A line of Odoo's log: date, time, process, level, database, logger, message.

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from . import apt, cache, process, project, say
-from .say import DiskFull, NoNetwork, Stop
+from . import apt, cache, console, process, project
+from .console import DiskFull, NoNetwork, Stop
 
 # Parts of the front end that Debian keeps in packages of their own. Odoo's files are relative links to them, which
 # resolve once all are unpacked into one folder. Icons and fonts come from the machine's release, for newer ones lie
@@ -71,7 +71,7 @@ def _fetched() -> Path:
 
 
 def _from_packages(folder: Path) -> None:
-    with say.step("Fetching Odoo 19 (about 130 MB of packages)"):
+    with console.step("Fetching Odoo 19 (about 130 MB of packages)"):
         private = apt.PrivateApt(folder / ".apt")
         packages = [f"{name}/{private.newest}" for name in _FROM_NEWEST]
         packages += [f"{name}/{private.suite}" for name in _FROM_RELEASE]
@@ -88,7 +88,7 @@ def _from_packages(folder: Path) -> None:
 
 
 def _from_git(folder: Path) -> None:
-    with say.step(f"Cloning Odoo {project.SERIES} (about 300 MB)"):
+    with console.step(f"Cloning Odoo {project.SERIES} (about 300 MB)"):
         command = ["git", "clone", "--quiet", "--depth=1", f"--branch={project.SERIES}", _REPOSITORY, folder / "odoo"]
         process.output(command, "Cloning Odoo", env={**os.environ, "GIT_TERMINAL_PROMPT": "0"})
 

@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from . import cache, process, say
-from .say import Stop
+from . import cache, console, process
+from .console import Stop
 from .virtualenv import Environment
 
 ROLE = "odoo"
@@ -177,7 +177,7 @@ class _Own:
         found = self._running()
         if found:
             return found
-        with say.step("Starting PostgreSQL"):
+        with console.step("Starting PostgreSQL"):
             self._prepare()
             folder = self._socket_folder()
             settings = {**_SETTINGS, **(_UNSAFE_BUT_FAST if self.purpose == "test" else {})}

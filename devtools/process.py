@@ -8,7 +8,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from .say import DiskFull, NoNetwork, Stop
+from .console import DiskFull, NoNetwork, Stop
 
 _NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|ENOSPC", re.I)
 _NO_NETWORK = re.compile(

@@ -5,7 +5,7 @@ import functools
 from pathlib import Path
 
 from . import cache
-from .say import Stop
+from .console import Stop
 
 ROOT = Path(__file__).resolve().parent.parent
 ADDON = "subscription_close_renew"

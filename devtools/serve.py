@@ -9,12 +9,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 
-from . import cache, database, process, project, say, workspace
-from .odoo import Odoo
-from .say import Stop
-from .tests import free_port
+from . import cache, console, database, process, project, workspace
+from .console import Stop
 from .workspace import Workspace
 
 _WELCOME = """
@@ -50,13 +47,13 @@ def run(port: int, host: str, lang: str | None, fresh: bool, watch: bool) -> int
             )
         url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
         try:
-            with say.step("Starting Odoo"):
+            with console.step("Starting Odoo"):
                 wait_for(server, f"http://127.0.0.1:{port}" if host == "0.0.0.0" else url, log)
-            say.line(_WELCOME.format(url=url, log=log))
+            console.line(_WELCOME.format(url=url, log=log))
             code = server.wait()
         except KeyboardInterrupt:
             code = 0
-            with say.step("Stopping Odoo"):
+            with console.step("Stopping Odoo"):
                 process.stop(server)
         finally:
             if server.poll() is None:
@@ -64,23 +61,6 @@ def run(port: int, host: str, lang: str | None, fresh: bool, watch: bool) -> int
         if code:
             raise process.explain("Odoo", log.read_text(errors="replace"), log)
     return 0
-
-
-@contextlib.contextmanager
-def aside(odoo: Odoo, name: str) -> Iterator[str]:
-    """Serve a database on a port that nobody uses; its address."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    log = cache.log(f"served-{port}.log")
-    command = odoo.command("-d", name, "--http-port", str(port), f"--db-filter=^{name}$")
-    with log.open("w") as stream:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": stream, "stderr": subprocess.STDOUT}
-        server = process.start(command, cwd=project.ROOT, env=odoo.variables(), **streams)
-    try:
-        wait_for(server, url, log)
-        yield url
-    finally:
-        process.stop(server)
 
 
 def prepare(place: Workspace, fresh: bool = False, lang: str | None = None) -> str:
@@ -93,7 +73,7 @@ def prepare(place: Workspace, fresh: bool = False, lang: str | None = None) -> s
         if name not in databases.names():
             template, logged = databases.addon_template()
             for trouble in logged:
-                say.error(f"The installation logged: {trouble}")
+                console.error(f"The installation logged: {trouble}")
             draft = database.owned("run_new")
             databases.copy(template, draft)
             _remember(place, draft, addon=project.addon_digest())
@@ -108,7 +88,7 @@ def prepare(place: Workspace, fresh: bool = False, lang: str | None = None) -> s
 def upgrade(place: Workspace, name: str) -> None:
     """Bring the addon in a database up to its files."""
     digest = project.addon_digest()
-    with say.step("Upgrading the addon in the database"):
+    with console.step("Upgrading the addon in the database"):
         place.odoo.install(name, [project.ADDON], update=True)
     _remember(place, name, addon=digest)
 
@@ -117,7 +97,7 @@ def update() -> int:
     """./dev update: upgrade now, also under a server that runs."""
     with workspace.opened("run") as place:
         upgrade(place, _existing(place))
-    say.line("A server that runs takes the new Python code when it starts again.")
+    console.line("A server that runs takes the new Python code when it starts again.")
     return 0
 
 
@@ -178,7 +158,7 @@ def _in_front(command: list, variables: dict[str, str]) -> int:
 
 
 def _speak(place: Workspace, name: str, lang: str) -> None:
-    with say.step(f"Loading the language {lang}"):
+    with console.step(f"Loading the language {lang}"):
         place.odoo.load_languages(name, [lang])
         place.databases.sql(f"UPDATE res_partner SET lang = '{lang}'", name)
     _remember(place, name, lang=lang)

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from . import browser, cache, lint, process, project, say, workspace
+from . import browser, cache, console, lint, process, project, workspace
+from .console import Stop
 from .counts import Count, summarise
 from .odoo import Odoo, troubles
-from .say import Stop
 from .workspace import Workspace
 
 _ADDON_TESTS = project.ADDON_PATH / "tests"
@@ -95,7 +95,7 @@ def _lint() -> list[Count]:
     try:
         return lint.check()
     except lint.NoRepository as stop:
-        say.line(str(stop))
+        console.line(str(stop))
         return [Count("lint", 0, 0, 1)]
 
 
@@ -105,10 +105,10 @@ def _addon_sessions(place: Workspace, chosen: Selection, with_browser: bool) -> 
     try:
         template, logged = place.databases.addon_template()
     except Stop as stop:
-        say.error(str(stop))
+        console.error(str(stop))
         return [Count("installation", 0, 1, 0, time.monotonic() - began)], []
     for trouble in logged:
-        say.error(f"The installation logged: {trouble}")
+        console.error(f"The installation logged: {trouble}")
     if chosen.whole or logged:
         counts.append(Count("installation", int(not logged), int(bool(logged)), 0, time.monotonic() - began))
     halves = {"addon": "no"}
@@ -179,7 +179,7 @@ def _finish(sessions: list[_Session]) -> list[Count]:
             sessions[0].child.wait()
             sessions[0].seconds = time.monotonic() - sessions[0].began
         elif sessions:
-            with say.step("Running the tests of " + ", ".join(session.name for session in sessions)):
+            with console.step("Running the tests of " + ", ".join(session.name for session in sessions)):
                 while waiting or running:
                     while waiting and len(running) < _AT_ONCE:
                         running.append(waiting.pop(0))
@@ -188,8 +188,8 @@ def _finish(sessions: list[_Session]) -> list[Count]:
                     for session in [one for one in running if one.child.poll() is not None]:
                         running.remove(session)
                         session.seconds = time.monotonic() - session.began
-                        say.line(f"--- {session.name}")
-                        say.line(session.log.read_text(errors="replace").rstrip())
+                        console.line(f"--- {session.name}")
+                        console.line(session.log.read_text(errors="replace").rstrip())
     finally:
         for session in sessions:
             if session.child and session.child.poll() is None:
@@ -209,14 +209,14 @@ def extension(place: Workspace, folder: Path) -> tuple[Count, str, Odoo]:
     command = odoo.command("-d", database, "-i", name, "--test-tags", f"/{name}", "--stop-after-init")
     command += ["--http-port", str(free_port()), "--log-level=info"]
     log = cache.log(f"test-{name}.log")
-    with say.step(f"Installing {name} and running its tests"):
+    with console.step(f"Installing {name} and running its tests"):
         _code, printed = process.run(command, log=log, env=odoo.variables(), cwd=project.ROOT)
     ran = _RAN.search(printed)
     if not ran:
         raise process.explain(f"Installing {name}", printed, log)
     found = troubles(printed)
     for trouble in found:
-        say.error(trouble)
+        console.error(trouble)
     failed = int(ran[1]) + int(ran[2])
     passed = int(ran[3]) - failed
     # What is logged beside is a failure, too.
@@ -236,19 +236,19 @@ def core() -> int:
             tags = ",".join(f"/{name}" for name in modules.split(","))
             command = place.odoo.command("-d", database, "-u", modules, "--test-tags", tags, "--stop-after-init")
             command += ["--http-port", str(free_port()), "--log-level=info"]
-            with say.step(f"Running Odoo's tests of {modules} {label} the addon"):
+            with console.step(f"Running Odoo's tests of {modules} {label} the addon"):
                 log = cache.log(f"core-{label}.log")
                 _code, printed = process.run(command, log=log, env=place.odoo.variables(), cwd=project.ROOT)
             ran = _RAN.search(printed)
             if not ran:
                 raise Stop(f"Odoo's tests {label} the addon did not come to an end: see {log}.")
             failures[label] = set(re.findall(r"(?:FAIL|ERROR): (\w+\.\w+)", printed))
-            say.line(f"{label} the addon: {ran[0]} ({log})")
+            console.line(f"{label} the addon: {ran[0]} ({log})")
             for name in sorted(failures[label]):
-                say.line(f"  {name}")
+                console.line(f"  {name}")
     ours = failures["with"] - failures["without"]
     for name in sorted(ours):
-        say.error(f"Fails only with the addon: {name}")
+        console.error(f"Fails only with the addon: {name}")
     return 1 if ours else 0
 
 

@@ -6,9 +6,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import apt, cache, process, say
+from . import apt, cache, console, process
+from .console import Stop
 from .odoo_source import Source
-from .say import Stop
 
 _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 # Programs look for Node by either name, and the wheel's own `npm` does not find the rest of itself.
@@ -49,8 +49,8 @@ def _base_python() -> str:
 
 def _build(path: Path, source: Source) -> None:
     if sys.version_info >= (3, 14):
-        say.line("Odoo 19 is made for Python 3.10 to 3.13: this one is newer and may not do.")
-    with say.step("Making a virtual environment and installing Odoo's requirements"):
+        console.line("Odoo 19 is made for Python 3.10 to 3.13: this one is newer and may not do.")
+    with console.step("Making a virtual environment and installing Odoo's requirements"):
         with_pip = importlib.util.find_spec("ensurepip") is not None
         flags = [] if with_pip else ["--without-pip"]
         process.output([_base_python(), "-m", "venv", *flags, path], "Making the virtual environment")

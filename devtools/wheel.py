@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from . import process, project, say, workspace
+from . import console, process, project, workspace
 from .virtualenv import Environment
 
 _TARGET = project.ROOT / "dist"
@@ -14,9 +14,9 @@ _LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.py[cod]", "*~")
 def run() -> int:
     """Build the wheel from the files as they are, and say where it is."""
     environment = workspace.environment()
-    with say.step("Building the wheel"):
+    with console.step("Building the wheel"):
         wheel = build(environment, _TARGET)
-    say.line(f"{wheel.relative_to(project.ROOT)} ({wheel.stat().st_size / 1024:.0f} kB)")
+    console.line(f"{wheel.relative_to(project.ROOT)} ({wheel.stat().st_size / 1024:.0f} kB)")
     return 0
 
 

@@ -1,7 +1,10 @@
 """Everything that a command needs to run Odoo, fetched, started and put together."""
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from . import cache, database, node, odoo_source, postgres, virtualenv
@@ -21,6 +24,13 @@ class Workspace(NamedTuple):
 def environment() -> Environment:
     """The virtual environment alone, for what needs no database."""
     return virtualenv.ready(odoo_source.find())
+
+
+def enter() -> None:
+    """Restart this command inside the virtual environment, unless it runs there already."""
+    inside = environment()
+    if Path(sys.prefix).resolve() != inside.path.resolve():
+        os.execve(inside.python, [str(inside.python), *sys.argv], inside.variables())
 
 
 @contextlib.contextmanager

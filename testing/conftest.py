@@ -1,13 +1,13 @@
-"""What the tests around the addon share: a workspace on the test server, and a site that is served from it."""
+"""Fixtures that the tests outside the addon share: a workspace on the test server, a served site and a browser."""
 
 import pytest
 
-from devtools import i18n, serve, workspace
+from devtools import browser, i18n, site, workspace
 
 
 @pytest.fixture(scope="session")
 def place():
-    """Odoo on the test server, joined to the one that ./dev test has started."""
+    """Odoo on the test server, which ./dev test has started."""
     with workspace.opened("test") as opened:
         yield opened
 
@@ -20,7 +20,7 @@ def base(place):
 
 @pytest.fixture(scope="session")
 def languages(place):
-    """A demonstration database with all languages, and what loading them logged."""
+    """A demonstration database with all languages, and the log of loading them."""
     template, _logged = place.databases.addon_template()
     name = place.scratch.database(place.databases, template, "languages")
     command = place.odoo.command("-d", name, "-l", *i18n.languages(), subcommand="i18n loadlang")
@@ -29,8 +29,14 @@ def languages(place):
 
 @pytest.fixture(scope="module")
 def served(place):
-    """The address and the database of an Odoo that serves a copy of the demonstration database."""
+    """A site that serves a copy of the demonstration database."""
     template, _logged = place.databases.addon_template()
-    name = place.scratch.database(place.databases, template, "served")
-    with serve.aside(place.odoo, name) as url:
-        yield url, name
+    with site.served(place.odoo, place.scratch.database(place.databases, template, "served")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The browser, for `browser.new_page`."""
+    with browser.launched() as opened:
+        yield opened

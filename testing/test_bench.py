@@ -5,7 +5,7 @@ import re
 import pytest
 
 from devtools import bench
-from devtools.say import Stop
+from devtools.console import Stop
 
 DUE = 12
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from devtools import apt, cache, lint, odoo, project, tests, workspace
-from devtools.say import Stop
+from devtools.console import Stop
 from devtools.virtualenv import Environment
 
 BUILDER = """

@@ -56,17 +56,15 @@ def test_each_public_method_of_a_subscription_is_named():
 
 @pytest.fixture(scope="module")
 def key(place, served):
-    _url, database = served
-    return re.search(r"key: (\w+)", place.odoo.script(database, MAKE_KEY, "Making an API key"))[1]
+    return re.search(r"key: (\w+)", place.odoo.script(served.database, MAKE_KEY, "Making an API key"))[1]
 
 
 def test_calls_answer_as_the_guide_says(served, key):
     """One after the other, in a new demonstration company."""
-    url, _database = served
     calls = CALLS.findall(GUIDE)
     assert len(calls) >= 10
     for command, shown in calls:
-        status, answer = call(command.replace("$URL", url).replace("$KEY", key))
+        status, answer = call(command.replace("$URL", served.url).replace("$KEY", key))
         expected = read(shown)
         assert status == (STATUS.get(expected.get("name"), 200) if isinstance(expected, dict) else 200), answer
         assert_like(answer, expected, command)
