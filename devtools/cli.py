@@ -76,8 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     test.add_argument("--no-browser", action="store_true", help="leave out the tests that drive a browser")
     test.epilog = "What follows -- goes to pytest."
 
-    lint = command("lint", _lint, "Check form and rules with the hooks of .pre-commit-config.yaml.")
-    lint.add_argument("--fix", action="store_true", help="mend what can be mended")
+    command("lint", _lint, "Run pre-commit on all files: it checks them, and fixes what it can.")
 
     bench = command("bench", _bench, "Measure what work costs beside the least that it could cost, and print ratios.")
     bench.add_argument("what", choices=["billing", "reports"], help="the work to measure")
@@ -124,10 +123,10 @@ def _test(asked) -> int:
     return tests.run(asked.parts, asked.keyword, asked.extra, not asked.no_browser)
 
 
-def _lint(asked) -> int:
-    from . import counts, lint
+def _lint(_asked) -> int:
+    from . import lint
 
-    return counts.summarise(lint.check(asked.fix))
+    return lint.run()
 
 
 def _bench(asked) -> int:

@@ -83,6 +83,16 @@ def run(command: list, *, log: Path | None = None, text_input: str | None = None
     return child.returncode, printed
 
 
+def attached(command: list, **options) -> int:
+    """Run a program whose output goes to the terminal; return its exit code."""
+    child = start(command, stdin=subprocess.DEVNULL, **options)
+    try:
+        return child.wait()
+    finally:
+        if child.poll() is None:
+            stop(child)
+
+
 def _end_with_parent() -> None:
     # Linux only: elsewhere a child merely survives a kill -9 of ./dev.
     with contextlib.suppress(OSError, AttributeError):

@@ -42,7 +42,7 @@ def run(parts: list[str], keyword: str | None, options: list[str], with_browser:
         browser.ensure()
     counts: list[Count] = []
     if chosen.whole:
-        counts += _lint()
+        counts.append(_lint())
     with workspace.opened("test") as place:
         sessions = []
         if chosen.addon:
@@ -91,12 +91,14 @@ def areas() -> list[str]:
     return sorted({file.stem.removeprefix("test_") for file in files})
 
 
-def _lint() -> list[Count]:
+def _lint() -> Count:
+    began = time.monotonic()
     try:
-        return lint.check()
+        failed = bool(lint.run())
     except lint.NoRepository as stop:
         console.line(str(stop))
-        return [Count("lint", 0, 0, 1)]
+        return Count("lint", 0, 0, 1)
+    return Count("lint", int(not failed), int(failed), 0, time.monotonic() - began)
 
 
 def _addon_sessions(place: Workspace, chosen: Selection, with_browser: bool) -> tuple[list[Count], list["_Session"]]:

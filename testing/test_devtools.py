@@ -223,7 +223,7 @@ XML = """<?xml version="1.0" encoding="utf-8"?>
 
 @pytest.fixture
 def clone(tmp_path, monkeypatch):
-    """A repository with the configuration of this one, an addon that is in order, and nothing committed."""
+    """A repository with the configuration of this one and a clean addon."""
     for file in project.ROOT.iterdir():
         if file.is_file() and file.name != ".git":
             shutil.copy(file, tmp_path)
@@ -253,15 +253,21 @@ def broken(clone, name, old, new):
     return file
 
 
-def failures(fix=False):
-    return {count.name.removeprefix("lint: ") for count in lint.check(fix) if count.failed}
+def failures(capfd):
+    """Lint; return the hooks that fail, and all that was printed."""
+    subprocess.run(["git", "add", "--all"], cwd=project.ROOT, check=True)
+    code = lint.run()
+    printed = capfd.readouterr().out
+    failed = set(re.findall(r"Failed\n- hook id: (\S+)", printed))
+    assert bool(code) == bool(failed), printed
+    return failed, printed
 
 
-def test_the_linters_pass_what_is_in_order(clone):
-    assert failures() == set()
+def test_the_linters_pass_a_clean_addon(clone, capfd):
+    assert failures(capfd)[0] == set()
 
 
-def test_the_linters_find_what_nobody_can_mend(clone, capfd):
+def test_the_linters_find_what_they_cannot_fix(clone, capfd):
     broken(clone, "views/menus.xml", "menu_plan", "menu_root")
     broken(clone, "views/menus.xml", "        <field", "      <field")
     broken(clone, "i18n/de.po", "#. module: subscription_close_renew\n", "")
@@ -270,7 +276,8 @@ def test_the_linters_find_what_nobody_can_mend(clone, capfd):
     broken(clone, "static/src/sample.js", '"sample"', "missing")
     broken(clone, "__manifest__.py", "LGPL-3", "AGPL-3")
     (clone / project.ADDON / "models.py.rej").touch()
-    assert failures() == {
+    failed, printed = failures(capfd)
+    assert failed == {
         "forbidden-files",
         "oca-checks-odoo-module",
         "oca-checks-po",
@@ -279,27 +286,24 @@ def test_the_linters_find_what_nobody_can_mend(clone, capfd):
         "eslint",
         "pylint-mandatory",
     }
-    said = capfd.readouterr().err
-    assert "i18n/de.po:5: other placeholders than in '%(order)s is closed on %(date)s.'" in said
-    assert "i18n/de.po:10: other placeholders than in '{{ object.company_id.name }}: closed'" in said
-    assert "Duplicate xml record id `menu_root`" in said
+    assert "i18n/de.po:5: other placeholders than in '%(order)s is closed on %(date)s.'" in printed
+    assert "i18n/de.po:10: other placeholders than in '{{ object.company_id.name }}: closed'" in printed
+    assert "Duplicate xml record id `menu_root`" in printed
 
 
-def test_the_linters_change_files_only_when_they_are_told_to(clone, capfd):
+def test_the_linters_fix_what_they_can(clone, capfd):
     mistakes = {
         "views/menus.xml": ('id="menu_root" name', 'id="menu_root"\n name'),
         "static/src/sample.js": ("const", "let"),
         "__init__.py": ("", "import os,sys \n"),
     }
     files = {broken(clone, name, old, new): new for name, (old, new) in mistakes.items()}
-    assert failures() == {"eslint", "prettier", "ruff-check", "trailing-whitespace"}
-    assert "+import sys" in capfd.readouterr().err
-    assert all(new in file.read_text() for file, new in files.items())
-    assert failures(fix=True) == set()
+    assert failures(capfd)[0] == {"eslint", "prettier", "ruff-check", "trailing-whitespace"}
     assert not any(new in file.read_text() for file, new in files.items())
+    assert failures(capfd)[0] == set()
 
 
 def test_lint_without_a_repository_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(project, "ROOT", tmp_path)
     with pytest.raises(lint.NoRepository, match="this folder is no repository: clone the project, or run `git init`"):
-        lint.check()
+        lint.run()
