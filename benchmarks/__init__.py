@@ -1,1 +1,1 @@
-"""Measurements that ./dev bench makes. These modules run inside Odoo, in a process each."""
+"""The measurements of ./dev bench. Each runs inside Odoo, in a process of its own."""

@@ -1,36 +1,33 @@
-"""The reports over many subscriptions with years of MRR movements, beside a bare sum of the same table.
+"""Measuring the reports over many subscriptions with years of MRR movements, and bare sums of the same tables.
 
-The subscriptions are written by SQL, as copies of one that was made and confirmed through Odoo: what counts is what a
-report reads, and that the sums agree.
+SQL copies the subscriptions from one that was made and confirmed through Odoo: only what the reports read has to be
+right, and that the sums agree.
 """
 
-import json
 import time
-from contextlib import contextmanager
 
-from odoo import sql_db
 from odoo.tests import new_test_user
 from odoo.tools import SQL
 
-from . import world
+from . import answer, data
+from .statements import watched
 
-MARKER = "MEASURED "
 SALESPEOPLE = 20
 YEARS = 3
 TURNS = 3
 MOVEMENT = "sale_subscription_movement"
 LINE = "sale_order_line"
-# A view: its bare sum reads the lines and their orders, too.
+# This is a view: its bare sum also reads the orders of the lines.
 VIEW = "sale_subscription_report"
 _LOGIN = "benchmark_salesperson"
 
 
 def build(env, size):
     """Make a company with `size` subscriptions, of half as many customers, and their movements."""
-    world.make_company(env)
-    env = world.of_company(env)
-    world.add_orders(env, "report", 1)
-    [order] = world.records(env, "sale.order", "report")
+    data.make_company(env)
+    env = data.of_company(env)
+    data.add_orders(env, "report", 1)
+    [order] = data.records(env, "sale.order", "report")
     users = [_add_salesperson(env, number).id for number in range(SALESPEOPLE)]
     plans = env["sale.subscription.plan"].search([], limit=4).ids
     reasons = env["sale.order.close.reason"].search([], limit=5).ids
@@ -46,7 +43,7 @@ def build(env, size):
         partner_id=SQL("%s + number %% %s", customers[0], len(customers)),
         user_id=_one_of(users),
         plan_id=_one_of(plans),
-        # The second subscription of a customer begins half as long ago as the first.
+        # A customer's second subscription started half as long ago as the first.
         start_date=SQL(
             "CURRENT_DATE - (number %% %s * 31 %% %s) / (CASE WHEN number <= %s THEN 1 ELSE 2 END)",
             len(customers),
@@ -63,12 +60,12 @@ def build(env, size):
     _add_movements(env, orders)
     env.cr.execute("DELETE FROM sale_order WHERE id = %s", [order.id])
     env.cr.commit()
-    world.vacuum(env)
+    data.vacuum(env)
 
 
 def measure(env, repeat=5):
-    """Print, as JSON, what each report takes for an administrator and for a salesperson, and what bare sums take."""
-    company = world.of_company(env).company
+    """Print the figures of each report for an administrator and for a salesperson, and those of the bare sums."""
+    company = data.of_company(env).company
     salesperson = env["res.users"].search([("login", "=", f"{_LOGIN}_0")])
     administrator = env.ref("base.user_admin")
     sums = {
@@ -76,23 +73,25 @@ def measure(env, repeat=5):
         LINE: SQL("SELECT SUM(price_subtotal) FROM sale_order_line"),
         VIEW: SQL("SELECT SUM(recurring_monthly) FROM (%s) AS report", env["sale.subscription.report"]._table_query),
     }
-    subscriptions = env["sale.subscription.report"].search_count([("company_id", "=", company.id)])
-    movements = env["sale.subscription.movement"].search_count([("company_id", "=", company.id)])
-    found = {"rows": [], "subscriptions": subscriptions, "movements": movements}
     context = {"lang": "en_US", "tz": "UTC", "allowed_company_ids": company.ids}
     bare = {table: lambda statement=statement: env.execute_query(statement) for table, statement in sums.items()}
-    for table, work in bare.items():
-        found["rows"].append({"name": f"sum() of {table}", "user": "", "table": table, **_compared(work, work, repeat)})
-    for user in (administrator, salesperson):
+    rows = [{"report": f"sum() of {table}", **_figures(work, work, repeat)} for table, work in bare.items()]
+    for user, rights in ((administrator, "administrator"), (salesperson, "own documents")):
         as_user = env(user=user.id, context=context)
-        rights = "administrator" if user == administrator else "own documents"
         for name, (table, report) in REPORTS.items():
-            took = _compared(lambda as_user=as_user, report=report: report(as_user), bare[table], repeat)
-            found["rows"].append({"name": name, "user": rights, "table": table, **took})
-    print(MARKER + json.dumps(found), flush=True)
+            took = _figures(lambda as_user=as_user, report=report: report(as_user), bare[table], repeat)
+            rows.append({"report": name, "user": rights, **took})
+    of_company = [("company_id", "=", company.id)]
+    answer.write(
+        {
+            "rows": rows,
+            "subscriptions": env["sale.subscription.report"].search_count(of_company),
+            "movements": env["sale.subscription.movement"].search_count(of_company),
+        }
+    )
 
 
-# What Odoo's graphs ask of an amount.
+# The aggregates that Odoo's graphs read of an amount.
 _AMOUNT = ["company_currency_id:array_agg_distinct", "amount_company:sum_currency", "amount_company:sum"]
 
 
@@ -139,21 +138,22 @@ REPORTS = {
 }
 
 
-def _compared(work, bare, repeat):
-    """What a report takes, and the bare sum beside it, each in its best turn: others are at work on the machine, too.
+def _figures(work, bare, repeat):
+    """Return the figures of a report. It takes turns with the bare sum, and the best turn of each counts.
 
-    The cost is what the database expects of its largest statement.
+    The cost is what the database estimates for the largest statement.
     """
     work()
-    with _noted_statements() as statements:
+    statements = []
+    with watched(lambda cr, query, params: statements.append((cr, SQL(query, *(params or ()))))):
         work()
     turns = [(_seconds(bare), _seconds(work)) for _turn in range(TURNS * repeat)]
     least, took = (min(times) for times in zip(*turns, strict=True))
     return {
         "ms": took * 1000,
         "cost": max(_costs(statements)),
-        "statements": len(statements),
-        "ratio": took / least,
+        "queries": len(statements),
+        "× sum()": took / least,
     }
 
 
@@ -161,23 +161,6 @@ def _seconds(work):
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
-
-
-@contextmanager
-def _noted_statements():
-    noted = []
-    execute = sql_db.Cursor.execute
-
-    def noting(self, query, params=None, log_exceptions=True):
-        code = query if isinstance(query, SQL) else SQL(query, *(params or ()))
-        noted.append((self, code))
-        return execute(self, query, params, log_exceptions)
-
-    sql_db.Cursor.execute = noting
-    try:
-        yield noted
-    finally:
-        sql_db.Cursor.execute = execute
 
 
 def _costs(statements):
@@ -203,7 +186,10 @@ def _one_of(ids):
 
 
 def _copy(env, table, record_id, count, **expressions):
-    """Copy a row, with other values in some columns, which may say `number`; the new ids."""
+    """Copy a row `count` times; return the new ids.
+
+    :param expressions: other values for some columns, which may use the `number` of the copy
+    """
     env.cr.execute(
         "SELECT column_name FROM information_schema.columns WHERE table_name = %s AND column_name != 'id'", [table]
     )
@@ -221,7 +207,7 @@ def _copy(env, table, record_id, count, **expressions):
 
 
 def _add_movements(env, orders):
-    """A start, a change every four months, a close where it ended; and the MRR of the orders that this sums up to."""
+    """Add a start, a change every four months, and a close where it ended; then set the orders to the resulting MRR."""
     insert = """
         INSERT INTO sale_subscription_movement
                (order_id, origin_order_id, company_id, currency_id, partner_id, plan_id, create_date, create_uid,

@@ -130,11 +130,11 @@ def _lint(_asked) -> int:
 
 
 def _bench(asked) -> int:
-    from . import bench, bench_reports
+    from . import bench_billing, bench_reports
 
     if asked.what == "reports":
         return bench_reports.run(asked.sizes, asked.repeat, asked.strict)
-    return bench.billing(asked.sizes, asked.repeat, asked.peers, asked.profile, asked.strict)
+    return bench_billing.run(asked.sizes, asked.repeat, asked.peers, asked.profile, asked.strict)
 
 
 def _shell(asked) -> int:

@@ -1,7 +1,7 @@
-"""What is billed: a company, and customers who owe it the same every month.
+"""The data of the benchmarks: a company, and customers who owe it the same every month.
 
-Everything that a way of billing needs exists before it is measured, and waits: `HELD_BACK` is a day that never comes.
-A customer's reference says what its documents are for, `WARM_UP` or `DUE`.
+All documents exist before a measurement, and wait: `HELD_BACK` is a day that never comes. A customer's reference tells
+what its documents are for, `WARM_UP` or `DUE`.
 """
 
 from odoo import fields
@@ -20,12 +20,12 @@ _UNPOSTABLE = "Tea Service"
 
 
 def make_company(env):
-    """A company with a chart of accounts, a product that is taxed, and one that no invoice can be posted with."""
+    """Make a company with a chart of accounts, a taxed product, and one that no invoice can be posted with."""
     company = env["res.company"].create(
         {"name": _COMPANY, "currency_id": env.ref("base.USD").id, "country_id": env.ref("base.us").id}
     )
     env.ref("base.user_admin").company_ids += company
-    # Odoo loads the country's chart of accounts as the transaction ends.
+    # Odoo loads the country's chart of accounts at the end of the transaction.
     env.cr.commit()
     env = of_company(env)
     tax = env["account.tax"].create({"name": "15 % for the benchmark", "amount": 15, "type_tax_use": "sale"})
@@ -49,23 +49,23 @@ def make_company(env):
 
 
 def of_company(env):
-    """The environment in which the company is the only one, with all rights."""
+    """Return an environment with all rights, in which the company is the only one."""
     company = env["res.company"].search([("name", "=", _COMPANY)])
     return env(user=1, context={"lang": "en_US", "tz": "UTC", "allowed_company_ids": company.ids})
 
 
 def product(env, name=_PRODUCT):
-    """The product that everybody buys."""
+    """Return a product of the company; by default the one that all customers buy."""
     return env["product.product"].search([("name", "=", name)])
 
 
 def records(env, model, label):
-    """The documents of a model for the customers with a label, in the order of their making."""
+    """Return the documents of a model for the customers with a label, oldest first."""
     return env[model].with_context(active_test=False).search([("partner_id.ref", "=", label)], order="id")
 
 
 def add_customers(env, label, count):
-    """Customers as a company has them: each is another, and was invoiced before."""
+    """Make customers as a company has them: all different, and invoiced before."""
     country = env.ref("base.us")
     return env["res.partner"].create(
         [
@@ -86,7 +86,7 @@ def add_customers(env, label, count):
 
 
 def add_orders(env, label, count):
-    """Confirmed orders of new customers, subscriptions where the addon is installed, each made as a salesperson would."""
+    """Make confirmed orders of new customers, as a salesperson would: subscriptions where the addon is installed."""
     plan = {}
     if "plan_id" in env["sale.order"]._fields:
         plan = {"plan_id": env["sale.subscription.plan"].search([("billing_period_unit", "=", "month")], limit=1).id}
@@ -107,14 +107,14 @@ def add_orders(env, label, count):
 
 
 def release_orders(env, label):
-    """Let the subscriptions with a label be due."""
+    """Make the subscriptions with a label due."""
     orders = records(env, "sale.order", label)
     env.cr.execute("UPDATE sale_order SET next_invoice_date = start_date WHERE id = ANY(%s)", [orders.ids])
     env.invalidate_all()
 
 
-def spoil(env, label):
-    """Sell to one customer in the middle what no invoice can be posted with."""
+def make_one_fail(env, label):
+    """Give an order in the middle the product that no invoice can be posted with."""
     orders = records(env, "sale.order", label)
     order = orders[len(orders) // 2]
     env.cr.execute(
@@ -124,7 +124,7 @@ def spoil(env, label):
 
 
 def add_contracts(env, label, count):
-    """The same as contracts of OCA's `contract`."""
+    """Make contracts of OCA's `contract`, equal to the subscriptions."""
     sold = product(env)
     today = fields.Date.today()
     line = {
@@ -154,7 +154,7 @@ def add_contracts(env, label, count):
 
 
 def add_oca_subscriptions(env, label, count):
-    """The same as subscriptions of OCA's `subscription_oca`, which makes drafts of the invoices."""
+    """Make subscriptions of OCA's `subscription_oca`, equal to the addon's, whose invoices are drafts."""
     template = env["sale.subscription.template"].create(
         {
             "name": "Monthly",
@@ -186,13 +186,13 @@ def add_oca_subscriptions(env, label, count):
 
 
 def hold_back(env, model):
-    """Hide the documents of a model until they are released."""
+    """Archive the documents of a model until they are released."""
     env.cr.execute(f"UPDATE {env[model]._table} SET active = FALSE")
     env.cr.commit()
 
 
 def release(env, model, label):
-    """Show the documents with a label, whose day has come."""
+    """Unarchive the documents with a label, which are due."""
     found = records(env, model, label)
     env.cr.execute(f"UPDATE {env[model]._table} SET active = TRUE WHERE id = ANY(%s)", [found.ids])
     env.cr.commit()
@@ -206,23 +206,23 @@ _MAKERS = {
 }
 
 
-def build(env, what, count, first):
-    """Make `count` documents more, and, the first time, the company and those that warm up.
+def build(env, kind, count, first):
+    """Make `count` more documents and, the first time, the company and the documents to warm up with.
 
-    :param str what: ``orders``, ``subscriptions``, or the name of the addon whose documents they are
+    :param str kind: ``orders``, ``subscriptions``, or the name of the addon whose documents they are
     """
     if first:
         make_company(env)
     env = of_company(env)
     if first:
-        _MAKERS[what](env, WARM_UP, WARM_UP_SIZE)
-    _MAKERS[what](env, DUE, count)
+        _MAKERS[kind](env, WARM_UP, WARM_UP_SIZE)
+    _MAKERS[kind](env, DUE, count)
     vacuum(env)
 
 
 def vacuum(env):
-    """Leave the database as a server that has been up for a while has it."""
-    # It cannot be done inside a transaction.
+    """Vacuum and analyze the database, as a server that has run for a while has done."""
+    # VACUUM refuses to run inside a transaction.
     env.cr.commit()
     env.cr._cnx.autocommit = True
     env.cr.execute("VACUUM ANALYZE")

@@ -1,26 +1,26 @@
-"""The ways to bill that are compared.
+"""The billing methods that are compared.
 
-A way is a function that prepares what it bills, for the customers with a label, and returns the work to measure. Each
-leaves posted invoices of the same amounts behind, every hundred of them committed.
+A method is a function that prepares the documents of the customers with a label, and returns the work to measure. Each
+ends with posted invoices of the same amounts, committed by the hundred.
 """
 
 from odoo import fields
 from odoo.tools import split_every
 
-from . import world
+from . import data
 
 CHUNK = 100
 ADDON = "subscription_close_renew"
 
 
 def floor(env, label):
-    """Odoo's own create and post of equal invoices in batches, with everything that they say known beforehand.
+    """Odoo's own create and post of equal invoices in batches, whose values are prepared beforehand.
 
-    The invoices know no order and no salesperson, to whom Odoo would write a mail about each, so that nothing but
-    accounting and Odoo's own note is left: this is what an invoice costs.
+    The invoices have no order, and no salesperson, who would get a mail about each. Only accounting and Odoo's own note
+    are left: this is the least that an invoice can cost.
     """
-    world.release_orders(env, label)
-    values = [_invoice_values(order) for order in world.records(env, "sale.order", label)]
+    data.release_orders(env, label)
+    values = [_invoice_values(order) for order in data.records(env, "sale.order", label)]
     env.cr.rollback()
 
     def bill():
@@ -31,9 +31,9 @@ def floor(env, label):
 
 
 def sale(env, label):
-    """Odoo's own invoicing of sales orders, a hundred orders at a time, as their salesperson does it."""
+    """Odoo's own invoicing of sales orders, a hundred at a time, as a salesperson does it."""
     env = env(user=env.ref("base.user_admin"))
-    ids = world.records(env, "sale.order", label).ids
+    ids = data.records(env, "sale.order", label).ids
     env.invalidate_all()
 
     def bill():
@@ -44,8 +44,8 @@ def sale(env, label):
 
 
 def billing(env, label):
-    """The addon's scheduled action, called again as long as it asks for that, as the scheduler does."""
-    world.release_orders(env, label)
+    """The addon's scheduled action, which is called again for as long as it asks for it, as by the scheduler."""
+    data.release_orders(env, label)
     env.cr.commit()
     action = env.ref(f"{ADDON}.ir_cron_subscription_billing")
 
@@ -58,7 +58,7 @@ def billing(env, label):
 def worker(env, label):
     """The method behind the addon's scheduled action, which several processes may call at a time.
 
-    Somebody else says what is due, when all are ready.
+    The last process makes the orders due, when all are ready.
     """
 
     def bill():
@@ -69,8 +69,8 @@ def worker(env, label):
 
 
 def contract(env, label):
-    """The scheduled action of OCA's `contract`, which leaves drafts, then the post of these."""
-    world.release(env, "contract.contract", label)
+    """The scheduled action of OCA's `contract`, which makes drafts, then their post."""
+    data.release(env, "contract.contract", label)
     action = env.ref("contract.contract_cron_for_invoice")
 
     def bill():
@@ -81,8 +81,8 @@ def contract(env, label):
 
 
 def subscription_oca(env, label):
-    """The scheduled action of OCA's `subscription_oca`, told to leave drafts, then the post of these."""
-    world.release(env, "sale.subscription", label)
+    """The scheduled action of OCA's `subscription_oca`, set to make drafts, then their post."""
+    data.release(env, "sale.subscription", label)
     action = env.ref("subscription_oca.ir_cron_subscription_management")
 
     def bill():
@@ -92,11 +92,11 @@ def subscription_oca(env, label):
     return bill
 
 
-WAYS = {way.__name__: way for way in (floor, sale, billing, worker, contract, subscription_oca)}
+METHODS = {method.__name__: method for method in (floor, sale, billing, worker, contract, subscription_oca)}
 
 
 def _invoice_values(order):
-    """What the order's invoice says, without the links to the order and without what the addon adds."""
+    """Return the values of an order's invoice, without links to the order and without the addon's fields."""
     values = _accounting_only(order.env["account.move"], order._prepare_invoice())
     values["invoice_date"] = fields.Date.today()
     values["invoice_line_ids"] = [
@@ -122,7 +122,7 @@ def _post(moves):
 
 
 def _post_drafts(env):
-    # The action works in a transaction of its own.
+    # The action has its own transaction.
     env.cr.commit()
     env.invalidate_all()
     drafts = env["account.move"].search([("state", "=", "draft"), ("company_id", "=", env.company.id)])
@@ -142,6 +142,6 @@ def _run(action, count_due):
         )
         wants_more = cr.fetchone()
         before, due = due, count_due()
-        # What cannot be billed stays due: an action that asks for more because of it would be called for ever.
+        # Orders that cannot be billed stay due: an action that asks for more because of them would never end.
         if not wants_more or due == before:
             return
