@@ -36,6 +36,5 @@ def test_there_are_as_many_subscriptions_as_were_asked_for(report):
 
 def test_each_report_has_a_limit(report):
     assert [limit.limit for limit in report.limits] == [3] * 2 * len(REPORTS)
-    assert [line.strip() for line in str(report).splitlines()[-len(report.limits) :]] == [
-        str(limit).strip() for limit in report.limits
-    ]
+    lines = str(report).splitlines()
+    assert [line for line in lines if line.startswith(("ok  ", "OVER  "))] == list(map(str, report.limits))
