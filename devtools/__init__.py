@@ -1,4 +1,5 @@
-"""What ./dev does: Odoo's source, its environment, the databases, the tests and the screenshots.
+"""The commands of ./dev: Odoo's source, its environment, databases, tests and screenshots.
 
-Only the standard library is imported here, for ./dev starts before any virtual environment exists.
+./dev starts before there is a virtual environment: a module that needs its packages says so, and is imported after
+`workspace.enter` or in tests. All others import the standard library only.
 """

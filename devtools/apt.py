@@ -1,4 +1,4 @@
-"""Debian packages without root and without touching the machine: downloaded and unpacked into a folder of ours."""
+"""Debian packages without root: downloaded and unpacked into a folder, the machine stays as it is."""
 
 import os
 import re
@@ -8,17 +8,17 @@ from pathlib import Path
 from . import process
 from .console import Stop
 
-# Where a distribution publishes what its releases do not have yet.
+# The suite in which a distribution publishes what its releases do not have yet.
 _NEWEST = {"debian": "sid", "ubuntu": "devel"}
 
 
 def available() -> bool:
-    """Whether this machine has apt at all."""
+    """Return whether this machine has apt."""
     return all(shutil.which(tool) for tool in ("apt-get", "dpkg"))
 
 
 class PrivateApt:
-    """An apt with lists and archives of its own, fed by the machine's own mirrors."""
+    """An apt with its own lists and archives, which uses the machine's mirrors."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -51,11 +51,11 @@ class PrivateApt:
             "Dir::Etc::sourcelist": "/dev/null",
             "Acquire::Languages": "none",
             "Acquire::Retries": "3",
-            # Without it apt calls lists that it could not fetch a success.
+            # By default apt reports success when it could not fetch a list.
             "APT::Update::Error-Mode": "any",
         }
         if os.geteuid() == 0:
-            # Root's apt hands its folders to another user, who could not read below a private home.
+            # Root's apt works as another user, who cannot read below a private home.
             options["APT::Sandbox::User"] = "root"
         settings = [part for key, value in options.items() for part in ("-o", f"{key}={value}")]
         return ["apt-get", *settings, *arguments]
@@ -70,7 +70,7 @@ def _os_release() -> dict[str, str]:
 
 
 def _machine_source(suite: str) -> dict[str, str]:
-    """The first source of the machine that serves its own release: where from, which parts, signed by whom."""
+    """Return the machine's first source for its own release, as fields of a deb822 file."""
     etc = Path("/etc/apt")
     for path in [etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))]:
         if path.suffix not in (".list", ".sources") or not path.is_file():

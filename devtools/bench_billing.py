@@ -219,16 +219,7 @@ class _Process:
         self.log = cache.log(f"bench-{folder.name}-{number}.log")
         code = f"from benchmarks import billing; billing.measure(env, {method!r}, **{options!r})"
         command = odoo.command("-d", database, "--no-http", "--log-level=warn", subcommand="shell")
-        with self.log.open("w") as printed:
-            self.process = process.start(
-                command,
-                cwd=project.ROOT,
-                env=odoo.variables(),
-                stdin=subprocess.PIPE,
-                stdout=printed,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
+        self.process = odoo.start(command, self.log, stdin=subprocess.PIPE)
         self.process.stdin.write(code)
         self.process.stdin.close()
 

@@ -1,7 +1,7 @@
-"""Things that are slow to make, kept between commands.
+"""The cache: folders that are slow to make, kept between commands.
 
-What is here is either whole or absent: it is made beside its place and renamed into it, or, when it cannot be
-moved, carries a marker that is written last. A lock per thing lets several ./dev work at once.
+A folder is complete or absent. It is made under another name and then renamed; one that cannot be moved has a marker,
+which is written last. Each has a lock, so that several ./dev can run at once.
 """
 
 import contextlib
@@ -21,17 +21,17 @@ _MARKER = ".complete"
 
 
 def home() -> Path:
-    """Where this project caches what it can make again."""
+    """Return the folder for what can be made again."""
     return _folder("XDG_CACHE_HOME", ".cache")
 
 
 def data() -> Path:
-    """Where this project keeps what must last: the database of ./dev run."""
+    """Return the folder for what must last: the database of ./dev run."""
     return _folder("XDG_DATA_HOME", ".local/share")
 
 
 def digest(*parts: str | bytes | Path) -> str:
-    """A short name for what something is made from."""
+    """Return a short digest of what something is made from."""
     sha = hashlib.sha256()
     for part in parts:
         raw = part if isinstance(part, bytes) else str(part).encode()
@@ -41,7 +41,7 @@ def digest(*parts: str | bytes | Path) -> str:
 
 @contextlib.contextmanager
 def locked(name: str, what: str = "the same thing"):
-    """Hold the lock `name`; say so when another ./dev makes us wait."""
+    """Hold the lock `name`. A message appears while another ./dev holds it."""
     with lock_file(name).open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,14 +52,14 @@ def locked(name: str, what: str = "the same thing"):
 
 
 def lock_file(name: str) -> Path:
-    """The file of a lock. It stays: removing a lock file that somebody waits for would let two in."""
+    """Return the file of a lock. It is never removed: a process that waits for a removed file would get in beside another."""
     locks = home() / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     return locks / f"{name}.lock"
 
 
 def made(name: str, build: Callable[[Path], None], what: str) -> Path:
-    """The folder `name`, made by `build(folder)` if it is not there yet, beside its place and then renamed."""
+    """Return the folder `name`. If there is none, `build(folder)` makes it under another name, before it is renamed."""
     place = home() / name
     if place.is_dir():
         return place
@@ -79,7 +79,7 @@ def made(name: str, build: Callable[[Path], None], what: str) -> Path:
 
 
 def made_in_place(name: str, build: Callable[[Path], None], what: str) -> Path:
-    """As `made`, for what cannot be moved, such as a virtual environment: an unfinished one is made anew."""
+    """Do as `made` for what cannot be moved, such as a virtual environment. An unfinished one is replaced."""
     place = home() / name
     if (place / _MARKER).exists():
         return place
@@ -97,7 +97,7 @@ def made_in_place(name: str, build: Callable[[Path], None], what: str) -> Path:
 
 
 def log(name: str) -> Path:
-    """Where a log goes that a message may refer to; those of a week ago are removed."""
+    """Return the path for a log. Logs older than a week are removed."""
     logs = home() / "logs"
     logs.mkdir(exist_ok=True)
     for old in logs.iterdir():

@@ -1,4 +1,4 @@
-"""./dev clean: remove what this project keeps on the machine."""
+"""./dev clean: remove the cache and the data of this project."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from .console import Stop
 
 
 def run(yes: bool, keep_data: bool) -> int:
-    """Say what is kept and how much of it, ask, and remove it."""
+    """List the folders with their sizes, ask, and remove them."""
     homes = postgres.homes()
     if keep_data:
         del homes["run"]
@@ -21,12 +21,9 @@ def run(yes: bool, keep_data: bool) -> int:
         console.line(f"{_size(folder):>9}  {folder}")
     if not yes:
         if not sys.stdin.isatty():
-            raise Stop("Say `./dev clean --yes` to remove them: nobody is here to be asked.")
-        if input(
-            "Remove them, the database of ./dev run included? [y/N] ".replace(
-                ", the database of ./dev run included", "" if keep_data else ", the database of ./dev run included"
-            )
-        ).strip().lower() not in ("y", "yes"):
+            raise Stop("Run `./dev clean --yes` to remove them: there is no terminal to ask at.")
+        included = "" if keep_data else ", the database of ./dev run included"
+        if input(f"Remove them{included}? [y/N] ").strip().lower() not in ("y", "yes"):
             return 1
     for purpose in homes:
         if not postgres.stop_unused(purpose):

@@ -5,12 +5,12 @@ import errno
 import signal
 import sys
 
-from . import console, workspace
+from . import bench_billing, bench_reports, clean, console, lint, serve, tests, wheel, workspace
 from .console import Stop
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command; return the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     extra: list[str] = []
     if "--" in arguments:
@@ -47,7 +47,7 @@ def _interrupt(_number, _frame):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="./dev",
-        description="Everything a developer does here. Whatever is needed is fetched into the cache at first use.",
+        description="The commands of a developer. The first use of each fetches what it needs into the cache.",
         epilog="Set ODOO_SRC to use a checkout of Odoo 19, PGHOST or DATABASE_URL to use a PostgreSQL of your own.",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -57,102 +57,64 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=handler)
         return sub
 
-    run = command("run", _run, "Start Odoo with the addon and its demonstration data; what you do there is kept.")
+    run = command("run", _run, "Start Odoo with the addon and a demonstration company. Its database is kept.")
     run.add_argument("--port", type=int, default=8069, help="where to listen (default 8069)")
-    run.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine alone)")
+    run.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: this machine only)")
     run.add_argument("--lang", metavar="xx_YY", help="install this language and give it to every user")
-    run.add_argument("--fresh", action="store_true", help="throw the database away and make a new one")
-    run.add_argument("--watch", action="store_true", help="take changes of code and views while it runs")
+    run.add_argument("--fresh", action="store_true", help="start with a new database")
+    run.add_argument("--watch", action="store_true", help="reload changed code and views")
 
-    test = command("test", _test, "Run the linters and all tests, or the part that is named.")
+    test = command("test", _test, "Run the linters and all tests, or the named parts.")
     test.add_argument(
         "parts",
         nargs="*",
         metavar="AREA|PATH",
-        help="such as `closing`; `crash` and `histories` take minutes, `core` runs Odoo's own suites; "
-        "or the folder of an addon that extends this one",
+        help="an area such as `closing`, a file, or the folder of an addon that extends this one; "
+        "`crash` and `histories` take minutes, `core` runs Odoo's own suites",
     )
-    test.add_argument("-k", dest="keyword", metavar="NAME", help="only the tests whose names match")
+    test.add_argument("-k", dest="keyword", metavar="NAME", help="run only tests whose names match")
     test.add_argument("--no-browser", action="store_true", help="leave out the tests that drive a browser")
-    test.epilog = "What follows -- goes to pytest."
+    test.epilog = "Arguments after -- are passed to pytest."
 
-    command("lint", _lint, "Run pre-commit on all files: it checks them, and fixes what it can.")
+    command("lint", lambda _asked: lint.run(), "Run pre-commit on all files: it checks them, and fixes what it can.")
 
-    bench = command("bench", _bench, "Measure what work costs beside the least that it could cost, and print ratios.")
-    bench.add_argument("what", choices=["billing", "reports"], help="the work to measure")
+    bench = command(
+        "bench", _bench, "Measure billing or reports, and compare them with the least that they could cost."
+    )
+    bench.add_argument("what", choices=["billing", "reports"], help="what to measure")
     bench.add_argument(
         "--sizes",
         metavar="N,N",
-        help="how many subscriptions are due (default 200,1000,5000,10000), or reported on (default 100000)",
+        help="how many subscriptions there are (default 200,1000,5000,10000 for billing, 100000 for reports)",
     )
-    bench.add_argument("--repeat", type=int, default=3, metavar="N", help="how often each is measured (default 3)")
-    bench.add_argument(
-        "--peers", action="store_true", help="let Odoo's own invoicing and OCA's addons do the work, too"
-    )
-    bench.add_argument("--profile", action="store_true", help="say also where the time and the queries go")
+    bench.add_argument("--repeat", type=int, default=3, metavar="N", help="how often to measure each (default 3)")
+    bench.add_argument("--peers", action="store_true", help="measure Odoo's own invoicing and OCA's addons, too")
+    bench.add_argument("--profile", action="store_true", help="tell where time and queries are spent, too")
     bench.add_argument("--strict", action="store_true", help="fail if a limit is passed")
 
-    command("shell", _shell, "Open Odoo's Python shell on the database of ./dev run.")
-    command("psql", _psql, "Open psql on the database of ./dev run; what follows -- goes to psql.")
-    command("update", _update, "Upgrade the addon in the database of ./dev run.")
+    command("shell", lambda _asked: serve.shell(), "Open Odoo's Python shell on the database of ./dev run.")
+    command(
+        "psql",
+        lambda asked: serve.psql(asked.extra),
+        "Open psql on the database of ./dev run. Arguments after -- are passed to psql.",
+    )
+    command("update", lambda _asked: serve.update(), "Upgrade the addon in the database of ./dev run.")
 
-    command("i18n", _i18n, "Export the texts for translation, and say what each language lacks.")
+    command("i18n", _i18n, "Export the texts for translation, and list what each language lacks.")
 
-    command("wheel", _wheel, "Build the package for pip, into dist/.")
+    command("wheel", lambda _asked: wheel.run(), "Build the package for pip in dist/.")
 
     shots = command("shots", _shots, "Take the screenshots of the documentation.")
-    shots.add_argument("names", nargs="*", metavar="NAME", help="only these, as named in devtools/screenshots.toml")
+    shots.add_argument("names", nargs="*", metavar="NAME", help="a name in devtools/screenshots.toml")
 
-    clean = command("clean", _clean, "Remove the cache and the data of this project.")
-    clean.add_argument("--yes", action="store_true", help="do not ask")
-    clean.add_argument("--keep-data", action="store_true", help="keep the database of ./dev run")
+    remove = command(
+        "clean",
+        lambda asked: clean.run(asked.yes, asked.keep_data),
+        "Remove this project's cache and data from the machine.",
+    )
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+    remove.add_argument("--keep-data", action="store_true", help="keep the database of ./dev run")
     return parser
-
-
-def _run(asked) -> int:
-    from . import serve
-
-    return serve.run(asked.port, asked.host, asked.lang, asked.fresh, asked.watch)
-
-
-def _test(asked) -> int:
-    from . import tests
-
-    if asked.parts == ["core"]:
-        return tests.core()
-    return tests.run(asked.parts, asked.keyword, asked.extra, not asked.no_browser)
-
-
-def _lint(_asked) -> int:
-    from . import lint
-
-    return lint.run()
-
-
-def _bench(asked) -> int:
-    from . import bench_billing, bench_reports
-
-    if asked.what == "reports":
-        return bench_reports.run(asked.sizes, asked.repeat, asked.strict)
-    return bench_billing.run(asked.sizes, asked.repeat, asked.peers, asked.profile, asked.strict)
-
-
-def _shell(asked) -> int:
-    from . import serve
-
-    return serve.shell()
-
-
-def _psql(asked) -> int:
-    from . import serve
-
-    return serve.psql(asked.extra)
-
-
-def _update(asked) -> int:
-    from . import serve
-
-    return serve.update()
 
 
 def _i18n(_asked) -> int:
@@ -162,12 +124,6 @@ def _i18n(_asked) -> int:
     return i18n.update()
 
 
-def _wheel(_asked) -> int:
-    from . import wheel
-
-    return wheel.run()
-
-
 def _shots(asked) -> int:
     workspace.enter()
     from . import screenshots
@@ -175,7 +131,17 @@ def _shots(asked) -> int:
     return screenshots.take(asked.names)
 
 
-def _clean(asked) -> int:
-    from . import clean
+def _bench(asked) -> int:
+    if asked.what == "reports":
+        return bench_reports.run(asked.sizes, asked.repeat, asked.strict)
+    return bench_billing.run(asked.sizes, asked.repeat, asked.peers, asked.profile, asked.strict)
 
-    return clean.run(asked.yes, asked.keep_data)
+
+def _test(asked) -> int:
+    if asked.parts == ["core"]:
+        return tests.core()
+    return tests.run(asked.parts, asked.keyword, asked.extra, not asked.no_browser)
+
+
+def _run(asked) -> int:
+    return serve.run(asked.port, asked.host, asked.lang, asked.fresh, asked.watch)

@@ -1,4 +1,4 @@
-"""Telling the person at the terminal what goes on, and what to do when it cannot."""
+"""Messages at the terminal: lines, errors, and the steps that take a while."""
 
 import sys
 import threading
@@ -9,32 +9,32 @@ _steps: list["_Step"] = []
 
 
 class Stop(Exception):
-    """Something the person can mend: said in one sentence, without a traceback."""
+    """A problem that the user can solve. It is printed as one sentence, without a traceback."""
 
 
 class DiskFull(Stop):
-    """There is no room: trying another way would not help."""
+    """The disk is full: trying another way would not help."""
 
 
 class NoNetwork(Stop):
-    """Nothing can be fetched."""
+    """Nothing can be downloaded."""
 
 
 def line(text: str = "") -> None:
-    """Print a line now, also when the output is a pipe."""
+    """Print a line at once, even into a pipe."""
     _clear()
     print(text, flush=True)
 
 
 def error(text: str) -> None:
-    """Print a line where errors belong."""
+    """Print a line to the standard error."""
     _clear()
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def step(text: str):
-    """Show that `text` is being done, for how long, and that it is over."""
+    """Show that `text` is being done, how long it takes, and that it is over."""
     current = _Step(text)
     _steps.append(current)
     current.start()
@@ -54,7 +54,7 @@ def _clear() -> None:
 
 
 class _Step:
-    """Counts the seconds in place on a terminal; elsewhere says start, end and, twice a minute, that it lives."""
+    """A running step. On a terminal its seconds count up in place; elsewhere a line appears twice a minute."""
 
     def __init__(self, text: str):
         self.text = text
@@ -78,7 +78,7 @@ class _Step:
                 sys.stdout.write(f"\r\033[K{self.text} … {self._seconds()}")
                 sys.stdout.flush()
             else:
-                print(f"  still at it: {self.text}, {self._seconds()}", flush=True)
+                print(f"  still running: {self.text}, {self._seconds()}", flush=True)
 
     def finish(self, how: str) -> None:
         self.over.set()

@@ -1,4 +1,4 @@
-"""What groups of tests came to, and the lines that say so."""
+"""The results of groups of tests, and the summary at the end."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from . import console
 
 
 class Count(NamedTuple):
-    """What a group of tests came to."""
+    """The result of a group of tests."""
 
     name: str
     passed: int
@@ -20,7 +20,7 @@ class Count(NamedTuple):
 
 
 def summarise(counts: list[Count]) -> int:
-    """Print the counts, their sum last; the exit code."""
+    """Print the counts and their sum; return the exit code."""
     console.line()
     width = max((len(count.name) for count in counts), default=0)
     for count in counts:

@@ -1,4 +1,4 @@
-"""Databases: templates that are made once, and copies of them that take a second."""
+"""Databases: templates that are made once, and copies of them, which take a second."""
 
 import contextlib
 import fcntl
@@ -14,34 +14,31 @@ from . import cache, console, process, project
 from .console import Stop
 from .odoo import Odoo, troubles
 
-# A given server may be shared with other programs and machines: our names say whose they are.
+# Other programs and machines may use the same server: this prefix marks the databases of this cache.
 _OWNER = "scr_" + cache.digest(socket.gethostname(), cache.home())[:6]
 _NAME = re.compile(r"^[a-z0-9_]+$")
 
 
 class Databases:
-    """The databases of one server, with the files that Odoo keeps beside each."""
+    """The databases of a server, each with its files in Odoo's filestore."""
 
     def __init__(self, odoo: Odoo):
         self.odoo = odoo
         self.sql = odoo.server.sql
 
     def names(self) -> set[str]:
-        """Our databases on the server."""
+        """Return the names of our databases on the server."""
         rows = self.sql(f"SELECT datname FROM pg_database WHERE datname LIKE '{_OWNER}%'")
         return {row[0] for row in rows}
 
     def copy(self, origin: str, name: str) -> None:
-        """Make `name` as a copy of `origin`, with its files."""
+        """Copy `origin` to `name`, with its files. Nobody may be connected to `origin`."""
         self.drop(name)
-        # Somebody else may be copying the same template this moment, which PostgreSQL does not mind; a connection it does.
         self.sql(f'CREATE DATABASE "{name}" TEMPLATE "{origin}"')
-        files = self.odoo.filestore / origin
-        if files.is_dir():
-            shutil.copytree(files, self.odoo.filestore / name, copy_function=_link)
+        self._copy_files(origin, name)
 
     def fetch(self, others: "Databases", origin: str, name: str) -> None:
-        """Make `name` as a copy of a database of another server, with its files."""
+        """Copy the database `origin` of another server to `name`, with its files."""
         self.drop(name)
         programs = self.odoo.server.psql.parent
         dump = self.odoo.work / f"{name}.dump"
@@ -51,25 +48,28 @@ class Databases:
         restore = [programs / "pg_restore", "--no-owner", "-d", name, dump]
         process.output(restore, "Copying the database", env=self.odoo.server.variables())
         dump.unlink()
+        self._copy_files(origin, name)
+
+    def _copy_files(self, origin: str, name: str) -> None:
         files = self.odoo.filestore / origin
         if files.is_dir():
             shutil.copytree(files, self.odoo.filestore / name, copy_function=_link)
 
     def drop(self, name: str) -> None:
-        """Remove a database and its files, whoever is connected."""
+        """Drop a database with its files, even if somebody is connected."""
         assert _NAME.match(name), name
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         shutil.rmtree(self.odoo.filestore / name, ignore_errors=True)
 
     def rename(self, name: str, to: str) -> None:
-        """Rename a database; its files go first, for the database is what says that all is there."""
+        """Rename a database. Its files are first, because a database with its final name counts as complete."""
         shutil.rmtree(self.odoo.filestore / to, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             (self.odoo.filestore / name).rename(self.odoo.filestore / to)
         self.sql(f'ALTER DATABASE "{name}" RENAME TO "{to}"')
 
     def note(self, name: str, text: str | None = None) -> str:
-        """Read the note that a database carries, or write one."""
+        """Read the comment of a database, or write one."""
         if text is not None:
             self.sql(f"""COMMENT ON DATABASE "{name}" IS $note${text}$note$""")
             return text
@@ -77,7 +77,7 @@ class Databases:
         return rows[0][0] if rows else ""
 
     def base_template(self) -> str:
-        """A database with the modules that the addon depends on and their demonstration data."""
+        """Return a database with the modules that the addon depends on and their demonstration data."""
         modules = project.base_modules()
         name = self._template_name("base", *modules)
 
@@ -89,10 +89,10 @@ class Databases:
         return self._made(name, build, kind="base")
 
     def addon_template(self) -> tuple[str, list[str]]:
-        """A copy of the base template with the addon, and what its installation logged that it should not have."""
+        """Return a copy of the base template with the addon, and the warnings and errors of its installation."""
         base = self.base_template()
         kind = f"addon_{base[-6:]}"
-        # The demonstration subscriptions begin and end around the day of their installation.
+        # The demonstration subscriptions start and end around the day of their installation.
         name = self._template_name(kind, project.addon_digest(), date.today().isoformat())
         logged: list[str] = []
 
@@ -101,12 +101,12 @@ class Databases:
                 self.copy(base, draft)
                 logged.extend(troubles(self.odoo.install(draft, [project.ADDON])))
 
-        # One that logged something is not worth keeping: the next run shall say so again.
+        # A template whose installation logged something is not kept: the next run has to report it again.
         existing = self._made(name, build, keep=lambda: not logged, kind=kind)
         return existing, logged
 
     def template_from(self, origin: str, kind: str, made_from: list, what: str, build: Callable[[str], None]) -> str:
-        """A copy of another template on which `build(name)` has worked; another when what it is `made_from` changes."""
+        """Return a copy of another template that `build(name)` has changed. It is made again when `made_from` changes."""
 
         def build_copy(draft: str) -> None:
             with console.step(what):
@@ -121,7 +121,7 @@ class Databases:
         )
 
     def _made(self, name: str, build, *, kind: str, keep=lambda: True) -> str:
-        # One lock for each server, whether a run has started it or was given it by another.
+        # The lock is that of the server, which one ./dev has started and another may have been given.
         reach = self.odoo.server.reach
         server = cache.digest(reach.get("PGHOST", ""), reach.get("PGPORT", ""))
         with cache.locked(f"template-{server}", "a template database"):
@@ -130,30 +130,30 @@ class Databases:
             draft = owned(f"test_{self.odoo.work.name}_making")
             build(draft)
             if not keep():
-                # It goes with this run.
+                # The end of this run drops it.
                 name = owned(f"test_{self.odoo.work.name}_unkept")
             self.rename(draft, name)
             self._drop_old(f"{_OWNER}_tpl_{kind}_")
             return name
 
     def _drop_old(self, prefix: str, kept: int = 4) -> None:
-        # A few stay: another checkout may be about to copy its own.
+        # Keep a few: another checkout may be about to copy its own.
         ours = f"FROM pg_database WHERE left(datname, {len(prefix)}) = '{prefix}'"
         for [name] in self.sql(f"SELECT datname {ours} ORDER BY oid DESC OFFSET {kept}"):
             self.drop(name)
 
 
 def owned(suffix: str) -> str:
-    """The name of a database of ours."""
+    """Return the name of a database of ours."""
     return f"{_OWNER}_{suffix}"
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator["Scratch"]:
-    """A folder and database names for this run alone; what dead runs left is cleared by `Scratch.sweep`."""
+    """Open a folder, and a place for databases, that end with this run. `Scratch.sweep` clears those of killed runs."""
     folder = cache.home() / "runs" / f"{os.getpid()}x{os.urandom(2).hex()}"
     with contextlib.ExitStack() as held:
-        # Under a lock, so that no sweep finds the folder before it is known to be alive.
+        # Locked, so that no sweep finds the folder before its `.alive` is held.
         with cache.locked("runs"):
             folder.mkdir(parents=True)
             alive = held.enter_context((folder / ".alive").open("w"))
@@ -167,27 +167,27 @@ def scratch() -> Iterator["Scratch"]:
 
 
 class Scratch:
-    """What belongs to one run: its folder, and the databases that it made."""
+    """The folder and the databases of one run."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._databases: list[tuple[Databases, str]] = []
 
     def database(self, databases: Databases, origin: str, label: str) -> str:
-        """A copy of `origin` that goes when the run ends."""
+        """Return a copy of `origin` that is dropped at the end of the run."""
         name = owned(f"test_{self.folder.name}_{label}")
         self._databases.append((databases, name))
         databases.copy(origin, name)
         return name
 
     def close(self) -> None:
-        """Remove the databases."""
+        """Drop the databases."""
         for databases, name in self._databases:
             with contextlib.suppress(Stop):
                 databases.drop(name)
 
     def sweep(self, databases: Databases) -> None:
-        """Remove what runs left behind that were killed."""
+        """Remove the folders and databases of killed runs."""
         with cache.locked("runs"):
             alive = set()
             for folder in self.folder.parent.iterdir():
@@ -213,7 +213,7 @@ def _is_alive(folder: Path) -> bool:
 
 
 def _link(source: str, target: str) -> None:
-    # Odoo writes a file of its store once, under the hash of its content: sharing it is safe.
+    # Odoo never changes a file of its store, whose name is the hash of its content: sharing it is safe.
     try:
         os.link(source, target)
     except OSError:

@@ -1,58 +1,53 @@
-"""./dev i18n: the template of the texts, exported by Odoo, and the translations brought up to it.
+"""./dev i18n: the template of the texts, exported by Odoo, and the translations, updated to it.
 
-What reads catalogues runs inside the virtual environment, which has polib.
+Runs inside a virtual environment with polib.
 """
 
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import process, project, workspace
+import polib
+
+from . import project, workspace
 from .odoo import Odoo
 
 FOLDER = project.ADDON_PATH / "i18n"
 TEMPLATE = FOLDER / f"{project.ADDON}.pot"
+_WIDTH = 78
 _PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[sd]|\{\{.*?\}\}|\{\w+\}", re.DOTALL)
 _TAG = re.compile(r"<[^>]+>")
-# What a tag says to people is translated with the text around it.
+# The attributes of a tag that people read are translated.
 _SPOKEN = re.compile(r'\b(aria-label|title|placeholder|alt)="[^"]*"')
 
 
 def update() -> int:
-    """Export the template anew, and say what each language lacks."""
+    """Export the template, update the translations, and print the texts that each language lacks."""
     with workspace.opened("test") as place:
         database, _logged = place.databases.addon_template()
-        fresh = export(place.odoo, database, place.odoo.work / TEMPLATE.name)
-        inside = {**place.odoo.variables(), "PYTHONPATH": str(project.ROOT)}
-        command = [place.odoo.environment.python, "-m", "devtools.i18n", fresh]
-        print(process.output(command, "Merging the texts", env=inside), end="")
+        merge(export(place.odoo, database, place.odoo.work / TEMPLATE.name))
     return 0
 
 
 def export(odoo: Odoo, database: str, to: Path, language: str = "pot") -> Path:
-    """Let Odoo write the addon's texts into a file, with their translations if a language is named."""
+    """Export the addon's texts into a file; with a language, their translations, too."""
     command = odoo.command("-d", database, "-l", language, "-o", to, project.ADDON, subcommand="i18n export")
     odoo.finish(command, "Exporting the texts", f"i18n-export-{language}")
     return to
 
 
 def languages() -> list[str]:
-    """The languages that there are files of, as Odoo names them."""
+    """Return the languages of the translation files, as Odoo names them."""
     return sorted(path.stem for path in FOLDER.glob("*.po"))
 
 
 def texts(path: Path) -> dict[str, list]:
-    """What a catalogue says of each text: where it stands, and of which kind it is."""
-    import polib
-
+    """Return the texts of a catalogue, each with its comment and its places."""
     return {entry.msgid: [entry.comment, sorted(entry.occurrences)] for entry in polib.pofile(str(path))}
 
 
 def problems(path: Path) -> Iterator[str]:
-    """What is wrong with a translation beside its template."""
-    import polib
-
+    """Return the mistakes in a translation, compared with its template."""
     catalogue, expected = polib.pofile(str(path)), texts(TEMPLATE)
     if catalogue.metadata.get("Language") != path.stem:
         yield f"the header says the language {catalogue.metadata.get('Language')}"
@@ -72,30 +67,28 @@ def problems(path: Path) -> Iterator[str]:
 
 
 def differences(text: str, translation: str) -> list[str]:
-    """What a translation has changed of the parts that none may change."""
+    """Return which parts differ of those that a translation must keep."""
     checked = {"placeholders": _placeholders, "tags": _tags}
     return [what for what, parts in checked.items() if parts(text) != parts(translation)]
 
 
 def merge(fresh: Path) -> None:
-    """Make a fresh export the template, keep the translations of what is still said, and print what is missing."""
-    import polib
-
+    """Make a fresh export the template, keep the translations of its texts, and print the missing ones."""
     template = polib.pofile(str(fresh), wrapwidth=_WIDTH)
-    # A date would change with every export.
+    # The dates would change with every export.
     for key in ("POT-Creation-Date", "PO-Revision-Date"):
         template.metadata.pop(key, None)
     template.save(str(TEMPLATE))
     for language in languages():
         path = FOLDER / f"{language}.po"
         known = polib.pofile(str(path), wrapwidth=_WIDTH)
-        # A view that is indented anew says the same.
+        # Another indentation of a view is no change of its text.
         said = {_flat(entry.msgid): entry.msgstr for entry in known if entry.msgstr}
         merged = polib.POFile(wrapwidth=_WIDTH)
         merged.header, merged.metadata = known.header, known.metadata
         for entry in template:
             found = said.get(_flat(entry.msgid), "").strip()
-            # Odoo wants the blanks around a text where the original has them.
+            # Odoo expects the same blanks around a translation as around the text.
             msgstr = found and entry.msgid.replace(entry.msgid.strip(), found)
             merged.append(
                 polib.POEntry(
@@ -109,9 +102,6 @@ def merge(fresh: Path) -> None:
             print(f"  {text!r}")
 
 
-_WIDTH = 78
-
-
 def _flat(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
@@ -122,7 +112,3 @@ def _placeholders(text: str) -> list[str]:
 
 def _tags(text: str) -> list[str]:
     return sorted(_flat(_SPOKEN.sub(r"\1", tag)) for tag in _TAG.findall(text))
-
-
-if __name__ == "__main__":
-    merge(Path(sys.argv[1]))

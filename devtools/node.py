@@ -1,6 +1,5 @@
-"""The npm packages, with Node from a wheel.
-
-axe-core for the check of accessibility, rtlcss for right-to-left pages.
+"""The npm packages, installed by the Node of the virtual environment: axe-core for the accessibility tests, and rtlcss,
+with which Odoo makes right-to-left pages.
 """
 
 import shutil
@@ -13,7 +12,7 @@ _MANIFESTS = ("package.json", "package-lock.json")
 
 
 def modules(environment: Environment) -> Path:
-    """The folder `node_modules`."""
+    """Return the folder `node_modules`."""
     here = Path(__file__).parent
     key = cache.digest(*((here / name).read_bytes() for name in _MANIFESTS))
 

@@ -1,7 +1,8 @@
-"""Running Odoo's own command line."""
+"""Odoo's command line."""
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 from . import cache, node, process, project
@@ -16,7 +17,7 @@ _LOUD = ("WARNING", "ERROR", "CRITICAL")
 
 
 class Odoo:
-    """Odoo's source, its environment, a server and a folder for files, put together."""
+    """An Odoo to run: source, virtual environment, database server, and folders for its files and for this run."""
 
     def __init__(
         self,
@@ -48,23 +49,23 @@ class Odoo:
         self.config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def with_addons(self, *folders: Path) -> "Odoo":
-        """The same Odoo with more folders of addons, such as those that only tests install."""
+        """Return this Odoo with more folders of addons, such as those that only tests install."""
         return self._changed(addons=(project.ROOT, *folders))
 
     def without_addon(self, *folders: Path) -> "Odoo":
-        """The same Odoo with other folders of addons in the place of the repository's."""
+        """Return this Odoo with other folders of addons instead of the repository."""
         return self._changed(addons=folders)
 
     def installed_in(self, environment: Environment) -> "Odoo":
-        """The same Odoo in another environment, which has the addon as a package: the repository's is out of reach."""
+        """Return this Odoo in another environment, which has the addon as a package, without the repository's."""
         return self._changed(environment=environment, addons=())
 
     def on(self, server: Server) -> "Odoo":
-        """The same Odoo with the databases of another server."""
+        """Return this Odoo with the databases of another server."""
         return self._changed(server=server)
 
     def ahead(self, seconds: int) -> "Odoo":
-        """The same Odoo with a clock that is ahead; its databases need `clock.statements`."""
+        """Return this Odoo with a clock that is ahead. Its databases need `clock.shift`."""
         return self._changed(seconds_ahead=seconds)
 
     def _changed(self, **changes) -> "Odoo":
@@ -72,7 +73,7 @@ class Odoo:
         return Odoo(**{**same, **changes})
 
     def variables(self) -> dict[str, str]:
-        """The environment of an Odoo process: its database server by PG* and rtlcss and Node on the path."""
+        """Return the variables of a process of Odoo: PG* for its server, and a PATH with rtlcss and Node."""
         search = node.modules(self.environment) / ".bin"
         inside = self.environment.variables(search)
         inside = {key: inside[key] for key in ("PATH", "VIRTUAL_ENV", "PYTHONUNBUFFERED")}
@@ -83,31 +84,31 @@ class Odoo:
         }
 
     def command(self, *arguments: str | Path, subcommand: str = "") -> list:
-        """The command line; the database comes with `-d` among the arguments."""
+        """Return a command line. `-d` among the arguments names the database."""
         chosen = subcommand.split() if subcommand else ["server"]
         module = ["devtools.clock", str(self.seconds_ahead)] if self.seconds_ahead else ["odoo"]
         return [self.environment.python, "-m", *module, *chosen, "-c", self.config, *arguments]
 
     def install(self, database: str, modules: list[str], *, update: bool = False, level: str = "warn") -> str:
-        """Install or update modules; the log."""
+        """Install or update modules; return the log."""
         arguments = ["-d", database, "-u" if update else "-i", ",".join(modules), "--with-demo"]
         command = self.command(*arguments, "--stop-after-init", "--no-http", f"--log-level={level}")
         what, log = ("Updating", "update") if update else ("Installing", "install")
         return self.finish(command, f"{what} {', '.join(modules)}", f"{log}-{database}")
 
     def uninstall(self, database: str, modules: list[str]) -> str:
-        """Uninstall modules; the log."""
+        """Uninstall modules; return the log."""
         command = self.command("-d", database, *modules, subcommand="module uninstall")
         return self.finish(command, f"Uninstalling {', '.join(modules)}", f"uninstall-{database}")
 
     def script(self, database: str, code: str, what: str) -> str:
-        """Run Python in Odoo's shell, where `env` is at hand; what it printed."""
+        """Run Python in Odoo's shell, which has `env`; return the output."""
         command = self.command("-d", database, "--no-http", "--log-level=warn", subcommand="shell")
         return self.finish(command, what, f"shell-{database}", text_input=code)
 
     def load_languages(self, database: str, codes: list[str]) -> str:
-        """Install languages, as in `fa_IR`, with the translations of all modules; the log."""
-        # The command line takes the names of files, such as `fa`.
+        """Install languages, as in `fa_IR`, with the translations of all modules; return the log."""
+        # The command line takes the names of translation files, such as `fa`.
         code = (
             "langs = env['res.lang'].with_context(active_test=False)\n"
             f"print('iso:', *langs.search([('code', 'in', {codes!r})]).mapped('iso_code'))"
@@ -119,14 +120,20 @@ class Odoo:
         command = self.command("-d", database, "-l", *files, subcommand="i18n loadlang")
         return self.finish(command, f"Loading {', '.join(codes)}", f"loadlang-{database}")
 
+    def start(self, command: list, log: Path, stdin=subprocess.DEVNULL) -> subprocess.Popen:
+        """Start a command whose output goes to the file `log`."""
+        with log.open("w") as stream:
+            streams = {"stdin": stdin, "stdout": stream, "stderr": subprocess.STDOUT, "text": True}
+            return process.start(command, cwd=project.ROOT, env=self.variables(), **streams)
+
     def finish(self, command: list, what: str, log: str, **options) -> str:
-        """Run a command to its end; what it printed, which `log` keeps."""
+        """Run a command to its end; return its output, which `log` keeps."""
         kept = cache.log(f"{log}.log")
         return process.output(command, what, log=kept, env=self.variables(), cwd=project.ROOT, **options)
 
 
 def troubles(log: str) -> list[str]:
-    """The warnings and errors of a log, each with the lines that follow it."""
+    """Return the warnings and errors of a log, each with the lines that follow it."""
     found: list[str] = []
     keep = False
     for line in log.splitlines():

@@ -1,4 +1,4 @@
-"""Odoo 19 Community's source: a checkout that is given, Debian's packages, or a clone."""
+"""The source of Odoo 19 Community: the checkout that ODOO_SRC names, Debian's packages, or a clone."""
 
 import os
 import re
@@ -10,9 +10,8 @@ from typing import NamedTuple
 from . import apt, cache, console, process, project
 from .console import DiskFull, NoNetwork, Stop
 
-# Parts of the front end that Debian keeps in packages of their own. Odoo's files are relative links to them, which
-# resolve once all are unpacked into one folder. Icons and fonts come from the machine's release, for newer ones lie
-# elsewhere.
+# Debian has parts of the front end in separate packages. Odoo's files are relative links to them, which resolve once all
+# are unpacked into one folder. Icons and fonts come from the machine's release, because newer ones are elsewhere.
 _FROM_NEWEST = ("odoo-19", "fonts-montserrat")
 _FROM_RELEASE = (
     "libjs-jquery",
@@ -28,17 +27,17 @@ _RECIPE = "2"
 
 
 class Source(NamedTuple):
-    """Where Odoo's code lies."""
+    """The place of Odoo's code."""
 
     path: Path
-    """The folder that has the package `odoo`."""
+    """The folder with the package `odoo`."""
     addons: tuple[Path, ...]
     version: str
     """Tells two sources apart."""
 
 
 def find() -> Source:
-    """Odoo's source, fetched if this machine has none yet."""
+    """Return Odoo's source, which is fetched first if this machine has none."""
     given = os.environ.get("ODOO_SRC")
     if given:
         return _read(Path(given).expanduser().resolve(), given=True)
@@ -79,8 +78,8 @@ def _from_packages(folder: Path) -> None:
         shutil.rmtree(folder / ".apt")
         package = folder / "usr/lib/python3/dist-packages/odoo"
         if not package.is_dir():
-            raise Stop("The packages do not hold Odoo where they should.")
-        # The manifest names it and the package lacks it: without the file every back-end page reports an asset error.
+            raise Stop("The packages of Odoo do not have the expected files.")
+        # The manifest names this file, but the package lacks it: every back-end page would report an asset error.
         missing = package / "addons/mail/static/lib/selfie_segmentation/selfie_segmentation.js"
         if not missing.exists():
             missing.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""A hook: translations have the placeholders and tags of what they translate.
+"""A hook of pre-commit: a translation has the placeholders and tags of its original.
 
-Other checks go by the flag `python-format`, which Odoo's export does not set.
+Other checks rely on the flag `python-format`, which Odoo's export does not set.
 """
 
 import sys
@@ -11,7 +11,7 @@ from .i18n import differences
 
 
 def main(paths: list[str]) -> int:
-    """Print what is wrong in the .po files at `paths`; the exit code."""
+    """Print the mistakes in the .po files; return the exit code."""
     problems = [
         f"{path}:{entry.linenum}: other {what} than in {entry.msgid!r}: {entry.msgstr!r}"
         for path in paths

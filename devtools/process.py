@@ -1,4 +1,4 @@
-"""Starting other programs so that they end with us, and saying in a sentence why one failed."""
+"""Running other programs, which end with ./dev, and explaining in a sentence why one failed."""
 
 import contextlib
 import ctypes
@@ -19,22 +19,20 @@ _NO_NETWORK = re.compile(
 
 
 def explain(what: str, output: str, log: Path | None = None) -> Stop:
-    """The sentence that says why `what` failed and what to do."""
+    """Return the sentence that tells why `what` failed, and what to do."""
     if _NO_SPACE.search(output):
-        return DiskFull(
-            f"The disk is full ({what}): free some space, or see with `./dev clean` what this project keeps."
-        )
+        return DiskFull(f"The disk is full ({what}): free some space, for example with `./dev clean`.")
     if _NO_NETWORK.search(output):
         return NoNetwork(
             f"No network ({what}): connect this machine, or check its proxy settings, and run the command again."
         )
     tail = "\n".join(output.strip().splitlines()[-15:])
     where = f" The whole log is {log}." if log else ""
-    return Stop(f"{what} failed.{where}\n{tail}" if tail else f"{what} failed without a word.{where}")
+    return Stop(f"{what} failed.{where}\n{tail}" if tail else f"{what} failed without output.{where}")
 
 
 def start(command: list, **options) -> subprocess.Popen:
-    """Start a program in a process group of its own that ends when ./dev does, however ./dev ends."""
+    """Start a program in its own process group. It ends when ./dev ends, even by a signal."""
     command = [str(part) for part in command]
     try:
         return subprocess.Popen(command, start_new_session=True, preexec_fn=_end_with_parent, **options)
@@ -45,7 +43,7 @@ def start(command: list, **options) -> subprocess.Popen:
 
 
 def stop(child: subprocess.Popen, patience: float = 15) -> None:
-    """End a program and everything that it started."""
+    """End a program and all that it started."""
     for sign, seconds in ((signal.SIGTERM, patience), (signal.SIGKILL, 5)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, sign)
@@ -55,7 +53,7 @@ def stop(child: subprocess.Popen, patience: float = 15) -> None:
 
 
 def output(command: list, what: str, *, log: Path | None = None, text_input: str | None = None, **options) -> str:
-    """Run a program to its end and return what it printed; `log` keeps a copy. A failure is a `Stop`."""
+    """Run a program and return its output, of which `log` keeps a copy. A failure raises `Stop`."""
     code, printed = run(command, log=log, text_input=text_input, **options)
     if code:
         raise explain(what, printed, log)
@@ -63,7 +61,7 @@ def output(command: list, what: str, *, log: Path | None = None, text_input: str
 
 
 def run(command: list, *, log: Path | None = None, text_input: str | None = None, **options) -> tuple[int, str]:
-    """Run a program to its end; its exit code and what it printed."""
+    """Run a program; return its exit code and its output."""
     child = start(
         command,
         stdin=subprocess.DEVNULL if text_input is None else subprocess.PIPE,
@@ -94,6 +92,6 @@ def attached(command: list, **options) -> int:
 
 
 def _end_with_parent() -> None:
-    # Linux only: elsewhere a child merely survives a kill -9 of ./dev.
+    # Linux only. Elsewhere a child survives a kill -9 of ./dev.
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)

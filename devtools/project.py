@@ -1,4 +1,4 @@
-"""What the other modules need to know about the repository."""
+"""Names and paths of this repository, and the addon's manifest."""
 
 import ast
 import functools
@@ -12,13 +12,13 @@ ADDON = "subscription_close_renew"
 ADDON_PATH = ROOT / ADDON
 SERIES = "19.0"
 
-# Beside the addon's own dependencies: what makes the demonstration company look like a real one.
+# Installed beside the addon's dependencies, so that the demonstration company looks like a real one.
 EXTRA_MODULES = ("sale_management",)
 
 
 @functools.cache
 def manifest() -> dict:
-    """The addon's manifest."""
+    """Return the addon's manifest."""
     path = ADDON_PATH / "__manifest__.py"
     try:
         return ast.literal_eval(path.read_text(encoding="utf-8"))
@@ -27,12 +27,12 @@ def manifest() -> dict:
 
 
 def base_modules() -> list[str]:
-    """The modules that a database has before the addon comes."""
+    """Return the modules that a database has before the addon is installed."""
     return sorted({*manifest().get("depends", []), *EXTRA_MODULES})
 
 
 def addon_digest() -> str:
-    """Changes when a file changes that a database is made from; tests and compiled files do not count."""
+    """Return a digest of the files that a database is made from: all but tests and compiled files."""
     parts = []
     for path in sorted(ADDON_PATH.rglob("*")):
         relative = path.relative_to(ADDON_PATH)

@@ -1,6 +1,6 @@
-"""What pytest does here beyond pytest-odoo.
+"""A plugin of pytest, beside pytest-odoo.
 
-It keeps browser tests and others apart, fails a test that logs an error it did not expect, and counts for ./dev test.
+It separates browser tests from others, fails a test that logs an unexpected error, and counts results for ./dev test.
 """
 
 import json
@@ -19,7 +19,7 @@ def pytest_addoption(parser):
         "--browser",
         choices=("all", "no", "only"),
         default="all",
-        help="Which tests to run: those whose file, class or function is called after a tour or a browser, or others.",
+        help="Whether to run tests whose file, class or function is named after a tour or a browser, or only those.",
     )
 
 
@@ -41,7 +41,7 @@ def pytest_runtest_call(item):
         outcome = yield
     finally:
         root.removeHandler(collector)
-    # A test that expects an error mutes its logger, and then nothing arrives here.
+    # A test that expects an error mutes its logger.
     if collector.lines and not outcome.excinfo:
         text = "\n".join(collector.lines)
         outcome.force_exception(pytest.fail.Exception(f"The test passed but logged errors:\n{text}", pytrace=False))
@@ -51,7 +51,7 @@ def pytest_runtest_call(item):
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
-    # Odoo skips a tour whose browser does not start: without this, none would run and nothing would fail.
+    # Odoo skips a tour whose browser does not start: all would be skipped, and nothing would fail.
     if report.skipped and "chrome" in str(report.longrepr).lower():
         report.outcome = "failed"
         report.longrepr = f"The browser did not start: {report.longrepr[-1]}"

@@ -1,4 +1,4 @@
-"""./dev run and its companions: Odoo with the addon and its demonstration data, kept between starts."""
+"""./dev run, update, shell and psql: the demonstration company, whose database is kept."""
 
 import contextlib
 import errno
@@ -21,30 +21,22 @@ The address is {url}
   demo / demo       salesperson
   portal / portal   customer, under {url}/my/subscriptions
 
-Look first at the app Subscriptions as admin: open one that is In Progress, press Close and pick a reason.
-The log is {log}. Ctrl-C stops everything; the data stay.
+Start with the app Subscriptions as admin: open one that is In Progress, press Close and pick a reason.
+The log is {log}. Ctrl-C stops everything; the data is kept.
 """
 
 
 def run(port: int, host: str, lang: str | None, fresh: bool, watch: bool) -> int:
-    """Serve until Ctrl-C."""
+    """Serve until Ctrl-C; return the exit code."""
     check_port(host, port)
     if lang and not re.fullmatch(r"[a-z]{2,3}(_[A-Z]{2}|_[0-9]{3})?(@[a-z]+)?", lang):
-        raise Stop(f"`{lang}` is no language: write it as in fr_FR, de_DE or fa_IR.")
+        raise Stop(f"`{lang}` is no language code: write it as in fr_FR, de_DE or fa_IR.")
     with workspace.opened("run") as place:
         name = prepare(place, fresh, lang)
         log = cache.log(f"run-{port}.log")
         arguments = ["-d", name, f"--db-filter=^{name}$", "--http-port", str(port), "--http-interface", host]
         arguments += ["--max-cron-threads=1", *(["--dev=reload,xml"] if watch else [])]
-        with log.open("w") as stream:
-            server = process.start(
-                place.odoo.command(*arguments),
-                cwd=project.ROOT,
-                env=place.odoo.variables(),
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-            )
+        server = place.odoo.start(place.odoo.command(*arguments), log)
         url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0') else host}:{port}"
         try:
             with console.step("Starting Odoo"):
@@ -64,7 +56,7 @@ def run(port: int, host: str, lang: str | None, fresh: bool, watch: bool) -> int
 
 
 def prepare(place: Workspace, fresh: bool = False, lang: str | None = None) -> str:
-    """The database of ./dev run: made if there is none, upgraded if the addon changed since it was used."""
+    """Return the database of ./dev run, which is made if there is none, and upgraded if the addon has changed."""
     name = database.owned("run")
     databases = place.databases
     with cache.locked("run-database", "preparing the database"):
@@ -81,12 +73,12 @@ def prepare(place: Workspace, fresh: bool = False, lang: str | None = None) -> s
         elif _memory(place, name).get("addon") != project.addon_digest():
             upgrade(place, name)
         if lang and _memory(place, name).get("lang") != lang:
-            _speak(place, name, lang)
+            _set_language(place, name, lang)
     return name
 
 
 def upgrade(place: Workspace, name: str) -> None:
-    """Bring the addon in a database up to its files."""
+    """Upgrade the addon in a database to its files."""
     digest = project.addon_digest()
     with console.step("Upgrading the addon in the database"):
         place.odoo.install(name, [project.ADDON], update=True)
@@ -94,10 +86,10 @@ def upgrade(place: Workspace, name: str) -> None:
 
 
 def update() -> int:
-    """./dev update: upgrade now, also under a server that runs."""
+    """./dev update: upgrade the addon, even while a server runs."""
     with workspace.opened("run") as place:
         upgrade(place, _existing(place))
-    console.line("A server that runs takes the new Python code when it starts again.")
+    console.line("A running server uses the new Python code after a restart.")
     return 0
 
 
@@ -116,7 +108,7 @@ def psql(arguments: list[str]) -> int:
 
 
 def check_port(host: str, port: int) -> None:
-    """Stop before anything slow begins if the port cannot be had."""
+    """Check that the port is free, before anything slow starts."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -131,10 +123,10 @@ def check_port(host: str, port: int) -> None:
 
 
 def wait_for(server: subprocess.Popen, url: str, log) -> None:
-    """Return when the server answers; the first page makes Odoo bundle its styles, so it is asked for here."""
+    """Wait until the server answers with a page. The first one takes long, because Odoo bundles its styles."""
     while server.poll() is None:
         with contextlib.suppress(urllib.error.URLError, OSError):
-            # An opener without proxies: the address is this machine.
+            # This machine's own address needs no proxy.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             opener.open(f"{url}/web/login", timeout=120).read()
             return
@@ -150,14 +142,14 @@ def _existing(place: Workspace) -> str:
 
 
 def _in_front(command: list, variables: dict[str, str]) -> int:
-    # The program at the terminal gets Ctrl-C itself; we only wait for it.
+    # The program gets Ctrl-C from the terminal, too: it decides what to do.
     child = subprocess.Popen([str(part) for part in command], cwd=project.ROOT, env=variables)
     while True:
         with contextlib.suppress(KeyboardInterrupt):
             return child.wait()
 
 
-def _speak(place: Workspace, name: str, lang: str) -> None:
+def _set_language(place: Workspace, name: str, lang: str) -> None:
     with console.step(f"Loading the language {lang}"):
         place.odoo.load_languages(name, [lang])
         place.databases.sql(f"UPDATE res_partner SET lang = '{lang}'", name)

@@ -2,13 +2,12 @@
 
 import contextlib
 import re
-import subprocess
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import requests
 
-from . import cache, process, project, serve
+from . import cache, process, serve
 from .console import Stop
 from .database import Databases
 from .odoo import Odoo
@@ -25,9 +24,7 @@ def served(odoo: Odoo, database: str) -> Iterator["Site"]:
     site = Site(odoo, database, f"http://127.0.0.1:{port}")
     log = cache.log(f"served-{port}.log")
     command = odoo.command("-d", database, "--http-port", str(port), f"--db-filter=^{database}$")
-    with log.open("w") as stream:
-        streams = {"stdin": subprocess.DEVNULL, "stdout": stream, "stderr": subprocess.STDOUT}
-        server = process.start(command, cwd=project.ROOT, env=odoo.variables(), **streams)
+    server = odoo.start(command, log)
     try:
         serve.wait_for(server, site.url, log)
         yield site

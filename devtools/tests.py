@@ -1,7 +1,9 @@
-"""./dev test: the linters, the addon's tests inside Odoo, and the tests of everything around it."""
+"""./dev test: the linters, the addon's tests inside Odoo, and the tests in testing/."""
 
+import contextlib
 import json
 import re
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -16,9 +18,9 @@ from .workspace import Workspace
 _ADDON_TESTS = project.ADDON_PATH / "tests"
 _OTHER_TESTS = project.ROOT / "testing"
 _NOTHING_RAN = 5
-# Machines have two cores.
+# Small machines have two cores.
 _AT_ONCE = 2
-# How Odoo sums up the tests that it ran.
+# Odoo's summary of the tests that it ran.
 _RAN = re.compile(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests")
 
 
@@ -30,13 +32,13 @@ class Selection(NamedTuple):
     options: list[str]
     whole: bool
     thorough: bool
-    """Whether tests that have a short form and a long one take the long one: who names an area can wait for it."""
+    """Whether tests that have a short and a long form take the long one: for a named area, a wait is welcome."""
     extending: tuple[Path, ...] = ()
-    """Folders of addons that extend the addon."""
+    """Folders of addons that extend this one."""
 
 
 def run(parts: list[str], keyword: str | None, options: list[str], with_browser: bool) -> int:
-    """Run what is asked for and print the counts; the exit code."""
+    """Run the chosen tests and print the counts; return the exit code."""
     chosen = select(parts, keyword, options)
     if with_browser:
         browser.ensure()
@@ -51,14 +53,14 @@ def run(parts: list[str], keyword: str | None, options: list[str], with_browser:
         counts += [extension(place, folder)[0] for folder in chosen.extending]
         if chosen.other:
             sessions.append(_other_session(place, chosen, with_browser))
-        # The whole is done side by side; of parts, somebody wants to see how they come along.
+        # All tests run side by side. Parts run one after the other, so that their output can be shown as it comes.
         for together in [sessions] if chosen.whole else [[session] for session in sessions]:
             counts += _finish(together)
     return summarise(counts)
 
 
 def select(parts: list[str], keyword: str | None, options: list[str]) -> Selection:
-    """Turn areas, paths and a keyword into what pytest understands."""
+    """Choose the tests from areas, paths and a keyword."""
     options = ["-k", keyword, *options] if keyword else list(options)
     if not parts:
         addon = [str(_ADDON_TESTS)] if _ADDON_TESTS.is_dir() else []
@@ -70,7 +72,7 @@ def select(parts: list[str], keyword: str | None, options: list[str]) -> Selecti
         if (path / "__manifest__.py").exists() and path.resolve() != project.ADDON_PATH:
             extending.append(path.resolve())
             continue
-        # `devtools` is an area as well as a folder, which has no tests.
+        # The area `devtools` has the name of a folder without tests.
         found = [part] if path.exists() and part not in areas() else []
         if not found and re.fullmatch(r"\w+", part):
             found = sorted(
@@ -78,15 +80,16 @@ def select(parts: list[str], keyword: str | None, options: list[str]) -> Selecti
             )
             thorough = True
         if not found:
-            raise Stop(f"No tests are called `{part}`: the areas are {', '.join(areas())}, and a path does as well.")
+            raise Stop(f"No tests are called `{part}`: name a path, or one of the areas {', '.join(areas())}.")
         for one in found:
-            absolute = str(Path(one.partition("::")[0]).resolve()) + one[len(one.partition("::")[0]) :]
+            file, colons, case = one.partition("::")
+            absolute = f"{Path(file).resolve()}{colons}{case}"
             (addon if absolute.startswith(str(project.ADDON_PATH)) else other).append(absolute)
     return Selection(addon, other, options, whole=False, thorough=thorough, extending=tuple(extending))
 
 
 def areas() -> list[str]:
-    """The words that `./dev test` takes for a part of the tests."""
+    """Return the names that `./dev test` takes for parts of the tests."""
     files = [file for folder in (_ADDON_TESTS, _OTHER_TESTS) for file in folder.glob("test_*.py")]
     return sorted({file.stem.removeprefix("test_") for file in files})
 
@@ -115,7 +118,7 @@ def _addon_sessions(place: Workspace, chosen: Selection, with_browser: bool) -> 
         counts.append(Count("installation", int(not logged), int(bool(logged)), 0, time.monotonic() - began))
     halves = {"addon": "no"}
     if with_browser:
-        # With a database each, they can run side by side.
+        # Each half gets its own database, so that they can run side by side.
         halves = {"addon": "no", "browser": "only"} if chosen.whole else {"addon": "all"}
     sessions = []
     for name, half in halves.items():
@@ -127,7 +130,7 @@ def _addon_sessions(place: Workspace, chosen: Selection, with_browser: bool) -> 
 
 
 def _other_session(place: Workspace, chosen: Selection, with_browser: bool) -> "_Session":
-    # Plain pytest: pytest-odoo would want a database for it.
+    # Without pytest-odoo, which needs a database.
     arguments = ["-p", "no:odoo", f"--browser={'all' if with_browser else 'no'}", *chosen.options, *chosen.other]
     session = _Session("devtools", place.odoo, arguments)
     session.variables["DEVTOOLS_THOROUGH"] = "1" if chosen.thorough else ""
@@ -135,7 +138,7 @@ def _other_session(place: Workspace, chosen: Selection, with_browser: bool) -> "
 
 
 class _Session:
-    """One pytest process."""
+    """A process of pytest."""
 
     def __init__(self, name: str, odoo: Odoo, arguments: list[str]):
         self.name = name
@@ -165,69 +168,84 @@ class _Session:
             count = Count(self.name, **found, seconds=self.seconds)
         else:
             count = Count(self.name, 0, 0, 0, self.seconds)
-        # A session that broke off did not count, and a failure that no test has is one still.
+        # A session that breaks off counts nothing, and one may fail outside of its tests: both are failures.
         if self.child.returncode not in (0, _NOTHING_RAN) and not count.failed:
             count = count._replace(failed=1)
         return count
 
 
 def _finish(sessions: list[_Session]) -> list[Count]:
-    """Run sessions, two at a time; a single one prints as it goes, several print when they end."""
+    """Run sessions, two at a time. The output of a single one is shown as it comes, that of several at the end of each."""
+    if not sessions:
+        return []
     live = len(sessions) == 1
     waiting, running = list(sessions), []
+    names = ", ".join(session.name for session in sessions)
     try:
-        if live:
-            sessions[0].start(live)
-            sessions[0].child.wait()
-            sessions[0].seconds = time.monotonic() - sessions[0].began
-        elif sessions:
-            with console.step("Running the tests of " + ", ".join(session.name for session in sessions)):
-                while waiting or running:
-                    while waiting and len(running) < _AT_ONCE:
-                        running.append(waiting.pop(0))
-                        running[-1].start(live)
-                    time.sleep(0.2)
-                    for session in [one for one in running if one.child.poll() is not None]:
-                        running.remove(session)
-                        session.seconds = time.monotonic() - session.began
+        with contextlib.nullcontext() if live else console.step(f"Running the tests of {names}"):
+            while waiting or running:
+                while waiting and len(running) < _AT_ONCE:
+                    running.append(waiting.pop(0))
+                    running[-1].start(live)
+                time.sleep(0.2)
+                for session in [one for one in running if one.child.poll() is not None]:
+                    running.remove(session)
+                    session.seconds = time.monotonic() - session.began
+                    if not live:
                         console.line(f"--- {session.name}")
                         console.line(session.log.read_text(errors="replace").rstrip())
     finally:
-        for session in sessions:
-            if session.child and session.child.poll() is None:
-                process.stop(session.child)
+        for session in running:
+            process.stop(session.child)
     return [session.result() for session in sessions]
+
+
+class Suite(NamedTuple):
+    """The result of tests that Odoo itself has run."""
+
+    passed: int
+    failed: int
+    printed: str
+    log: Path
+
+
+def run_in_odoo(odoo: Odoo, database: str, tags: str, *arguments: str, log: str, **variables: str) -> Suite:
+    """Run the tests with some tags in Odoo's own runner."""
+    command = odoo.command("-d", database, *arguments, "--test-tags", tags, "--stop-after-init")
+    command += ["--http-port", str(free_port()), "--log-level=info"]
+    file = cache.log(f"{log}.log")
+    _code, printed = process.run(command, log=file, env={**odoo.variables(), **variables}, cwd=project.ROOT)
+    ran = _RAN.search(printed)
+    if not ran:
+        raise process.explain(f"Running the tests {tags}", printed, file)
+    failed = int(ran[1]) + int(ran[2])
+    return Suite(int(ran[3]) - failed, failed, printed, file)
 
 
 def extension(place: Workspace, folder: Path) -> tuple[Count, str, Odoo]:
     """Install an addon that extends this one, and run its tests in Odoo.
 
-    :return: the counts, the database, and the Odoo that knows the addon
+    :return: the count, the database, and the Odoo that finds the addon
     """
     began = time.monotonic()
     name = folder.name
     odoo = place.odoo.with_addons(folder.parent)
     database = place.scratch.database(place.databases, place.databases.addon_template()[0], name)
-    command = odoo.command("-d", database, "-i", name, "--test-tags", f"/{name}", "--stop-after-init")
-    command += ["--http-port", str(free_port()), "--log-level=info"]
-    log = cache.log(f"test-{name}.log")
     with console.step(f"Installing {name} and running its tests"):
-        _code, printed = process.run(command, log=log, env=odoo.variables(), cwd=project.ROOT)
-    ran = _RAN.search(printed)
-    if not ran:
-        raise process.explain(f"Installing {name}", printed, log)
-    found = troubles(printed)
+        suite = run_in_odoo(odoo, database, f"/{name}", "-i", name, log=f"test-{name}")
+    found = troubles(suite.printed)
     for trouble in found:
         console.error(trouble)
-    failed = int(ran[1]) + int(ran[2])
-    passed = int(ran[3]) - failed
-    # What is logged beside is a failure, too.
-    counts = Count(name, passed, failed or int(bool(found)), 0, time.monotonic() - began)
-    return counts, database, odoo
+    # A warning or an error in the log is a failure, too.
+    failed = suite.failed or int(bool(found))
+    return Count(name, suite.passed, failed, 0, time.monotonic() - began), database, odoo
 
 
 def core() -> int:
-    """Run the suites of `sale` and `sale_management` with the addon and without; fail on what fails only with it."""
+    """Run Odoo's suites of `sale` and `sale_management` with the addon and without it.
+
+    :return: the exit code, which is 1 if a test fails only with the addon
+    """
     browser.ensure()
     failures = {}
     with workspace.opened("test") as place:
@@ -236,16 +254,10 @@ def core() -> int:
             database = place.scratch.database(place.databases, origin, f"core_{label}")
             modules = "sale,sale_management"
             tags = ",".join(f"/{name}" for name in modules.split(","))
-            command = place.odoo.command("-d", database, "-u", modules, "--test-tags", tags, "--stop-after-init")
-            command += ["--http-port", str(free_port()), "--log-level=info"]
             with console.step(f"Running Odoo's tests of {modules} {label} the addon"):
-                log = cache.log(f"core-{label}.log")
-                _code, printed = process.run(command, log=log, env=place.odoo.variables(), cwd=project.ROOT)
-            ran = _RAN.search(printed)
-            if not ran:
-                raise Stop(f"Odoo's tests {label} the addon did not come to an end: see {log}.")
-            failures[label] = set(re.findall(r"(?:FAIL|ERROR): (\w+\.\w+)", printed))
-            console.line(f"{label} the addon: {ran[0]} ({log})")
+                suite = run_in_odoo(place.odoo, database, tags, "-u", modules, log=f"core-{label}")
+            failures[label] = set(re.findall(r"(?:FAIL|ERROR): (\w+\.\w+)", suite.printed))
+            console.line(f"{label} the addon: {suite.passed} passed, {suite.failed} failed ({suite.log})")
             for name in sorted(failures[label]):
                 console.line(f"  {name}")
     ours = failures["with"] - failures["without"]
@@ -255,9 +267,7 @@ def core() -> int:
 
 
 def free_port() -> int:
-    """A port that nobody uses at this moment."""
-    import socket
-
+    """Return a port that nobody uses at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -33,7 +33,12 @@ class Environment:
         search = os.pathsep.join([*map(str, paths), str(self.path / "bin"), os.environ.get("PATH", os.defpath)])
         kept = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
         # Node and uv have their own lists of authorities. Only the machine's knows the proxy of a company.
-        own = {"VIRTUAL_ENV": str(self.path), "PYTHONUNBUFFERED": "1", "NODE_USE_SYSTEM_CA": "1", "UV_NATIVE_TLS": "1"}
+        own = {
+            "VIRTUAL_ENV": str(self.path),
+            "PYTHONUNBUFFERED": "1",
+            "NODE_USE_SYSTEM_CA": "1",
+            "UV_SYSTEM_CERTS": "1",
+        }
         return {**kept, **own, "PATH": search}
 
 

@@ -1,4 +1,4 @@
-"""./dev wheel: the addon as a package that pip installs, built by whool."""
+"""./dev wheel: the addon as a package for pip, built by whool."""
 
 import shutil
 import tempfile
@@ -12,7 +12,7 @@ _LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.py[cod]", "*~")
 
 
 def run() -> int:
-    """Build the wheel from the files as they are, and say where it is."""
+    """Build the wheel from the files as they are, and print its path."""
     environment = workspace.environment()
     with console.step("Building the wheel"):
         wheel = build(environment, _TARGET)
@@ -21,10 +21,10 @@ def run() -> int:
 
 
 def build(environment: Environment, folder: Path) -> Path:
-    """Build the wheel into a folder; its path."""
+    """Build the wheel into a folder; return its path."""
     with tempfile.TemporaryDirectory(prefix="wheel-") as work:
-        # whool asks git which files there are, and without git takes caches as well: a copy outside of it is the same
-        # wherever it is made.
+        # whool asks git for the files, and without git would take caches, too. A copy outside of git is the same
+        # everywhere.
         addon = Path(work, project.ADDON)
         shutil.copytree(project.ADDON_PATH, addon, ignore=_LEFT_OUT)
         shutil.copy(project.ROOT / "LICENSE", addon)

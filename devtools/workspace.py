@@ -1,4 +1,4 @@
-"""Everything that a command needs to run Odoo, fetched, started and put together."""
+"""All that a command needs to run Odoo: fetched, started and put together."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from .virtualenv import Environment
 
 
 class Workspace(NamedTuple):
-    """Odoo on a running server, and what this run may use and lose."""
+    """Odoo on a running server, its databases, and the scratch space of this run."""
 
     odoo: Odoo
     databases: Databases
@@ -22,7 +22,7 @@ class Workspace(NamedTuple):
 
 
 def environment() -> Environment:
-    """The virtual environment alone, for what needs no database."""
+    """Return the virtual environment alone, for commands that need no database."""
     return virtualenv.ready(odoo_source.find())
 
 
@@ -35,7 +35,7 @@ def enter() -> None:
 
 @contextlib.contextmanager
 def opened(purpose: str) -> Iterator[Workspace]:
-    """The workspace for `run`, which keeps its data, or for `test`, which does not."""
+    """Open the workspace for `run`, which keeps its data, or for `test`, which does not."""
     source = odoo_source.find()
     inside = virtualenv.ready(source)
     node.modules(inside)
