@@ -1,7 +1,7 @@
-"""A payment provider in a process of its own, with a ledger that nobody can roll back.
+"""A payment provider in its own process, with a ledger that nobody can roll back.
 
-It stands for the world outside: what it has booked stays booked, whatever becomes of the program that asked. Each line
-of its ledger is a fact in JSON, appended before anybody hears of it::
+It stands for the outside world: what it has booked stays booked, whatever happens to the client. Each line of its ledger
+is a fact in JSON, which is appended before the client gets an answer::
 
     {"kind": "request", "reference": "INV/1", "token": "ok:17", "amount": 100.0, "currency": "USD", "time": …}
     {"kind": "booked", "reference": "INV/1", …}
@@ -55,7 +55,7 @@ class Mode(NamedTuple):
     less: float = 0
     """How much less than the asked amount is booked."""
     early: bool = False
-    """Whether the notification is sent before the answer; it may have to wait for whoever waits for the answer."""
+    """Whether the notification is sent before the answer. Odoo may block it while it waits for the answer."""
 
 
 _POOR = "Insufficient funds"
@@ -122,7 +122,7 @@ class Ledger:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def add(self, kind: str, facts: dict) -> None:
-        """Append a fact in one system call: whoever reads the file sees it at once, and whole."""
+        """Append a fact in one system call, so that readers of the file see it at once, and complete."""
         line = json.dumps({"kind": kind, **facts, "time": time.time()})
         os.write(self._file, line.encode() + b"\n")
 
@@ -202,7 +202,7 @@ class Provider:
 
     @contextlib.contextmanager
     def dealing(self):
-        """Dealing with a charge, which goes on when nobody waits for the answer."""
+        """The handling of a charge, which continues when nobody waits for the answer."""
         with self._idle:
             self._busy += 1
         try:
@@ -284,7 +284,7 @@ class Handler(BaseHTTPRequestHandler):
         if mode.wait != "late":
             facts = {key: asked[key] for key in ("reference", "token")}
             self.provider.ledger.add("answered", {**facts, "status": mode.status, "says": said["status"]})
-        # Whoever asked may be gone.
+        # The client may be gone.
         with contextlib.suppress(ConnectionError):
             self._answer(mode.status, said)
 

@@ -1,7 +1,7 @@
-"""Two who bill, pay or close the same subscription at the same moment charge it once, and agree on what happened.
+"""When two bill, pay or close the same subscription at the same moment, it is charged once, and their results agree.
 
-Each of them has a connection of its own, in a database of its own. Where one is to be in the middle of a charge while
-the other acts, the provider waits with its answer until that is over: no test depends on who is faster.
+Each has its own connection. Where one has to be in the middle of a charge while the other acts, the provider holds its
+answer back until then: no test depends on who is faster.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from devtools.database import Databases
 
 ADDONS = project.ROOT / "testing" / "addons"
 PATIENCE = 60
-"""Seconds after which somebody who waits has waited in vain."""
+"""Seconds after which a test gives up waiting."""
 
 
 @pytest.fixture(scope="module")
 def registry(place):
-    """Odoo in this process, on a copy of the addon's template that knows the fake provider's addon."""
+    """Odoo in this process, on a copy of the addon's template with the fake provider's addon."""
     databases = Databases(place.odoo.with_addons(ADDONS))
     template, _logged = databases.addon_template()
     name = place.scratch.database(databases, template, "concurrency")
@@ -56,14 +56,14 @@ def opened(registry):
 
 @pytest.fixture
 def shop(opened):
-    """A shop, with a provider that has booked nothing yet."""
+    """A shop whose provider has booked nothing yet."""
     from odoo.tools import mute_logger
 
     from odoo.addons.payment.models.payment_provider import PaymentProvider
 
     provider = Provider()
     with (
-        # Whoever comes second is told by PostgreSQL, which Odoo logs as an error.
+        # PostgreSQL refuses the second one, and Odoo logs that as an error.
         mute_logger("odoo.sql_db"),
         patch.object(PaymentProvider, "_send_api_request", lambda _self, *_path, json, **_options: provider.ask(json)),
     ):
@@ -73,7 +73,7 @@ def shop(opened):
 
 
 class Provider:
-    """Books what it is asked for, and answers when it may."""
+    """A provider that books each charge, and answers when the test allows it."""
 
     def __init__(self):
         self.booked = []
@@ -83,7 +83,7 @@ class Provider:
         self.may_answer.set()
 
     def ask(self, asked):
-        """Deal with a request of Odoo."""
+        """Handle a request of Odoo."""
         if self.says == "done":
             self.booked.append(asked["reference"])
         self.asked.set()
@@ -91,12 +91,12 @@ class Provider:
         return self.tells(asked, self.says)
 
     def tells(self, asked, status):
-        """What an answer or a notification says."""
+        """Return the content of an answer or a notification."""
         return {**asked, "status": status, "provider_reference": f"fake-{asked['reference']}", "message": "Stolen"}
 
 
 class Shop:
-    """What people and programs do, each in a transaction of its own that is committed at its end."""
+    """The actions of people and programs. Each has its own transaction, which it commits."""
 
     _cards = itertools.count(1)
 
@@ -106,7 +106,7 @@ class Shop:
 
     @contextlib.contextmanager
     def env(self):
-        """Odoo's environment in a transaction of its own."""
+        """Open Odoo's environment in a new transaction."""
         from odoo import SUPERUSER_ID, api
 
         with self.registry.cursor() as cr:
@@ -291,7 +291,7 @@ class Shop:
 
 
 class Thread:
-    """Somebody else, who works on while this test goes on."""
+    """Another user, who works at the same time as the test."""
 
     def __init__(self, work):
         self.error = None

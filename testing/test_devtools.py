@@ -1,4 +1,4 @@
-"""./dev keeps what it makes whole, stops in a sentence, and leaves everybody's folders as they are."""
+"""./dev makes nothing by halves, stops with a sentence, and leaves other folders as they are."""
 
 import os
 import re
@@ -39,7 +39,7 @@ KINDS = ("made", "made_in_place")
 
 @pytest.fixture
 def private(tmp_path, monkeypatch):
-    """A home of its own, closed to others like a real one."""
+    """An empty home, closed to others like a real one."""
     folders = {
         "HOME": tmp_path / "home",
         "XDG_CACHE_HOME": tmp_path / "home/cache",
@@ -59,7 +59,7 @@ def builder(kind, seconds, trace):
 def wait_until(condition, seconds=20):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
+        assert time.monotonic() < end, "the wait took too long"
         time.sleep(0.02)
 
 
@@ -134,7 +134,7 @@ def test_an_addon_that_extends_this_one_is_not_for_pytest():
     bool(os.environ.get("PGHOST") and not os.environ["PGHOST"].startswith("/")), reason="the server is not our own"
 )
 def test_a_server_changes_no_mode_and_ends_with_its_last_user(private, place):
-    """A server that starts below a closed home, as it does on a fresh machine, in a path too long for a socket."""
+    """The server is in a closed home, as on a new machine, in a path too long for a socket."""
     deep = private / "home" / ("d" * 60) / ("e" * 60)
     deep.mkdir(mode=0o700, parents=True)
     parents = [deep, *deep.parents]

@@ -1,4 +1,4 @@
-"""The addon that the guide for integrators builds: it works, and goes without a trace."""
+"""The addon that the guide for integrators builds works, and leaves nothing behind when it is uninstalled."""
 
 import pytest
 
@@ -10,12 +10,12 @@ EXAMPLE = project.ROOT / "examples/subscription_minimum_term"
 
 @pytest.fixture(scope="module")
 def installed(place):
-    """The counts of the example's own tests, the database that they ran in, and the Odoo that knows the example."""
+    """The counts of the example's tests, their database, and the Odoo that finds the example."""
     return tests.extension(place, EXAMPLE)
 
 
 class TestExample:
-    """In the order in which it happens to a company."""
+    """In the order of the steps."""
 
     def test_its_own_tests_pass_and_log_nothing(self, installed):
         count, _database, _odoo = installed

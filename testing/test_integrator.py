@@ -1,4 +1,4 @@
-"""The guide for integrators says what is: its code, its names, and the answers of its calls."""
+"""The guide for integrators is right: its code, its names, and the answers to its calls."""
 
 import json
 import re
@@ -60,7 +60,7 @@ def key(place, served):
 
 
 def test_calls_answer_as_the_guide_says(served, key):
-    """One after the other, in a new demonstration company."""
+    """The calls run in their order, in a new demonstration company."""
     calls = CALLS.findall(GUIDE)
     assert len(calls) >= 10
     for command, shown in calls:
@@ -71,7 +71,7 @@ def test_calls_answer_as_the_guide_says(served, key):
 
 
 def call(command):
-    """Do what a command line of curl does; the HTTP status and the answer."""
+    """Send the request of a curl command; return the HTTP status and the answer."""
     words = iter(shlex.split(command.replace("\\\n", " "))[1:])
     url, headers, data = "", {}, ""
     for word in words:
@@ -92,12 +92,12 @@ def call(command):
 
 
 def read(shown):
-    """The answer that the guide shows, without the ellipses for what it leaves out."""
+    """Parse an answer in the guide, without its ellipses."""
     return json.loads(re.sub(r",\s*…", "", shown))
 
 
 def assert_like(answer, expected, command):
-    """Check the answer against what the guide shows of it; days, amounts and ids may be others."""
+    """Compare an answer with the one in the guide; dates, amounts and ids may differ."""
     if isinstance(expected, dict):
         for name in expected:
             assert name in answer, (command, answer)

@@ -1,4 +1,4 @@
-"""The addon comes, changes and goes without a trace on what was there before."""
+"""Installing, upgrading and uninstalling the addon leaves the existing documents unchanged."""
 
 import re
 
@@ -12,7 +12,7 @@ MANY = 10_000
 
 
 class Ordinary:
-    """The rows of ordinary documents in a database, as they were when this was made."""
+    """The rows of ordinary documents in a database, as they are when this is made."""
 
     def __init__(self, sql, name):
         self.query = lambda statement: sql(statement, name)
@@ -27,7 +27,7 @@ class Ordinary:
         return [row[0] for row in rows]
 
     def checksums(self):
-        """One sum per table, over the rows and the columns that there were."""
+        """Return a checksum for each table, over the rows and columns of the beginning."""
         sums = {}
         for table, columns in self.columns.items():
             chosen = ", ".join(f'"{column}"' for column in columns)
@@ -38,7 +38,7 @@ class Ordinary:
 
 @pytest.fixture(scope="module")
 def database(place, base):
-    """A company that has sold for a while, before the addon comes."""
+    """A company that has sold for a while, without the addon."""
     return _real(place, base, "lifecycle")
 
 
@@ -48,7 +48,7 @@ def ordinary(place, database):
 
 
 class TestLifecycle:
-    """In the order in which it happens to a company."""
+    """In the order of a company's steps."""
 
     def test_there_is_something_to_spoil(self, ordinary):
         assert all(int(count) > 5 for count, _sum in ordinary.before.values()), ordinary.before
@@ -93,7 +93,7 @@ def test_demonstration_company_keeps_its_orders_when_the_addon_goes(place):
 
 
 def test_installation_does_not_pause_for_each_order(place, base):
-    """With ten thousand orders the installation takes the statements that it takes with a few."""
+    """With ten thousand orders, the installation takes as many statements as with a few."""
     statements = {}
     for label, orders in (("few", 0), ("many", MANY)):
         name = _real(place, base, label)
@@ -104,19 +104,19 @@ def test_installation_does_not_pause_for_each_order(place, base):
         assert loaded, log[-2000:]
         statements[label] = int(loaded[1])
         place.databases.drop(name)
-    # A row may be read in batches of a thousand somewhere; one statement per order or per ten would show.
+    # Reading in batches of a thousand passes; a statement for each order, or for each ten, does not.
     assert statements["many"] - statements["few"] < MANY / 100, statements
 
 
 def _real(place, base, label):
-    """A database whose data Odoo takes for real, so that the addon brings no demonstration data of its own."""
+    """Copy a database that Odoo takes for real, so that the addon loads no demonstration data."""
     name = place.scratch.database(place.databases, base, label)
     place.databases.sql("UPDATE ir_module_module SET demo = FALSE", name)
     return name
 
 
 def _sell(sql, database, orders):
-    """Copy a demonstration order, with its lines, as often as asked, by SQL alone."""
+    """Copy a demonstration order with its lines that many times, by SQL alone."""
 
     def query(statement):
         return sql(statement, database)

@@ -1,4 +1,4 @@
-"""An ordinary order pays nothing for the addon: not one query more than without it."""
+"""The addon costs an ordinary order nothing: not one more query than without it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The wheel holds the addon and nothing else; Odoo finds it where pip puts it, installs it, and upgrades it."""
+"""The wheel holds only the addon. Odoo finds it where pip puts it, installs it, and upgrades it."""
 
 import email
 import fnmatch
@@ -33,10 +33,10 @@ def content(package):
 
 @pytest.fixture(scope="module")
 def installed(place, package, tmp_path_factory):
-    """Odoo in a fresh virtual environment, whose only own package is the wheel."""
+    """Odoo in a new virtual environment, in which only the wheel is installed."""
     fresh = Environment(tmp_path_factory.mktemp("fresh"))
     process.output([place.odoo.environment.python, "-m", "venv", "--without-pip", fresh.path], "Making the environment")
-    # Odoo and what it requires, pip among it, are found where they lie.
+    # Odoo and its requirements, with pip, are used where they are.
     lent = f"{place.odoo.environment.packages}\n{place.odoo.source.path}\n"
     (fresh.packages / "lent.pth").write_text(lent, encoding="utf-8")
     install = [fresh.python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", package]
@@ -98,7 +98,7 @@ def test_changelog_tells_of_this_version():
 
 
 class TestPage:
-    """What Odoo's list of apps and its store show."""
+    """The page that Odoo's list of apps and its store show."""
 
     def test_pictures_are_those_that_are_shown(self):
         shown = set(re.findall(r'src="([^"]+)"', PAGE.read_text(encoding="utf-8")))
@@ -110,14 +110,14 @@ class TestPage:
         for name in re.findall(r'src="([^"]+)"', PAGE.read_text(encoding="utf-8")):
             here, there = (Image.open(folder / name).convert("RGB") for folder in (PAGE.parent, PICTURES))
             assert here.size == there.size, name
-            # 256 colours are near those that were there.
+            # The 256 colours are close to the original ones.
             assert max(high for _low, high in ImageChops.difference(here, there).getextrema()) < 32, name
 
     def test_pictures_load_quickly(self):
         assert sum(path.stat().st_size for path in PAGE.parent.iterdir()) < 1_500_000
 
     def test_page_is_plain(self):
-        """Odoo cuts out scripts, styles of its own are lost, and the store refuses links to elsewhere."""
+        """Odoo removes scripts and styles, and the store refuses external links."""
         text = PAGE.read_text(encoding="utf-8")
         assert set(re.findall(r"<(\w+)", text)) <= {"section", "h1", "h2", "p", "ul", "li", "b", "img"}
         assert set(re.findall(r"\s([\w-]+)=", text)) <= {"class", "src", "alt"}
@@ -125,7 +125,7 @@ class TestPage:
 
 
 class TestInstalled:
-    """In the order in which it happens."""
+    """In the order of the steps."""
 
     def test_odoo_finds_the_addon_among_the_packages(self, installed):
         code = f"""

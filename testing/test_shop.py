@@ -1,4 +1,4 @@
-"""In Odoo's shop, nobody pays for a subscription that could not be confirmed afterwards."""
+"""In Odoo's shop, nobody can pay for a subscription that cannot be confirmed."""
 
 import pytest
 
@@ -43,7 +43,7 @@ env.cr.rollback()
 def printed(place, base):
     database = place.scratch.database(place.databases, base, "shop")
     place.odoo.install(database, ["website_sale", project.ADDON])
-    return place.odoo.script(database, SHOP, "filling carts")
+    return place.odoo.script(database, SHOP, "Filling carts")
 
 
 def test_subscription_is_paid(printed):

@@ -1,4 +1,4 @@
-"""Every text can be translated, and is: the template is fresh, the languages are whole, and Odoo loads them."""
+"""All texts are translated: the template is up to date, the languages are complete, and Odoo loads them."""
 
 import polib
 import pytest
@@ -10,7 +10,7 @@ LANGUAGES = ["ar", "de", "es", "fa", "fr", "it", "ja", "nl", "pl", "pt_BR", "ru"
 
 
 def test_template_is_fresh(place, tmp_path):
-    """If this fails, run `./dev i18n` and translate what it lists."""
+    """If this fails, run `./dev i18n`, and translate what it lists."""
     database, _logged = place.databases.addon_template()
     fresh = i18n.export(place.odoo, database, tmp_path / "fresh.pot")
     assert i18n.texts(i18n.TEMPLATE) == i18n.texts(fresh)
@@ -29,7 +29,7 @@ def test_translation_is_whole(language):
     ("text", "translation", "found"),
     [
         ("%(order)s is paused.", "%(oder)s ist pausiert.", "placeholders"),
-        ("{{ object.name }} goes on", "{{ objekt.name }} läuft weiter", "placeholders"),
+        ("{{ object.name }} is open", "{{ objekt.name }} ist offen", "placeholders"),
         ("<b>Thank you!</b>", "<b>Danke!", "tags"),
         ('<i class="fa fa-plus"/> Add', '<i class="fa fa-minus"/> Hinzufügen', "tags"),
         ("Close", "", "not translated"),
@@ -48,14 +48,14 @@ def test_faults_are_found(tmp_path, monkeypatch, text, translation, found):
 
 
 class TestLoading:
-    """All languages in one database, beside each other."""
+    """All languages in one database."""
 
     def test_nothing_is_complained_about(self, languages):
         _database, log = languages
         assert troubles(log) == []
 
     def test_each_language_says_what_its_file_says(self, place, languages, tmp_path):
-        """What Odoo does not accept, it drops without a word: what it has taken in is asked back from it."""
+        """Odoo drops what it does not accept without a message, so its own export shows what it has loaded."""
         database, _log = languages
         code = f"""
 from odoo.tools.translate import trans_export
@@ -67,14 +67,14 @@ for lang in env["res.lang"].search([("code", "!=", "en_US")]):
         dropped = {}
         for language in LANGUAGES:
             written, taken = (self.said(folder / f"{language}.po") for folder in (i18n.FOLDER, tmp_path))
-            # Odoo exports nothing for what is the same in both languages.
+            # Odoo exports no translation that is equal to the text.
             lost = [text for text in written if written[text] != (taken.get(text) or text)]
             dropped |= {language: lost} if lost else {}
         assert dropped == {}
 
     @staticmethod
     def said(path):
-        # A model of Odoo's keeps the name that Odoo gives it.
+        # The names of Odoo's own models come from Odoo.
         return {
             entry.msgid: entry.msgstr
             for entry in polib.pofile(str(path))
