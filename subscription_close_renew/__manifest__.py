@@ -1,7 +1,7 @@
 {
     "name": "Subscriptions: Close and Renew",
     "version": "19.0.2.0.0",
-    "summary": "Recurring sales orders that are closed and renewed by staff and customers",
+    "summary": "Recurring sales orders that staff and customers can close and renew",
     "category": "Sales/Subscriptions",
     "author": "Subscription Close Renew contributors",
     "license": "LGPL-3",

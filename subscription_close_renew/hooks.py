@@ -2,7 +2,7 @@ from odoo.tools.sql import column_exists, create_column
 
 from .models.subscription.ir_module_module import refuse_incompatible_addon
 
-# Stored computed columns, empty on orders without a recurring plan: all of those that exist at installation.
+# Stored computed columns that are empty without a recurring plan, and so on every order that exists at installation.
 COMPUTED_COLUMNS = {
     "sale_order": {
         "subscription_state": "varchar",
@@ -16,14 +16,14 @@ COMPUTED_COLUMNS = {
 }
 
 
-# Of the demonstration company: what is invoiced stays with what it was made of.
+# Demo records that invoices refer to: they are kept when the addon is uninstalled.
 DEMO_MODELS = ("payment.token", "payment.transaction", "product.template", "res.partner", "sale.order")
 
 
 def pre_init_hook(env):
-    """Create the columns that would otherwise be computed for every order of the past.
+    """Create the columns that Odoo would otherwise compute for every existing order.
 
-    :raises UserError: if Odoo's proprietary Subscriptions app is there
+    :raises UserError: if Odoo's proprietary Subscriptions app is installed, or about to be
     """
     refuse_incompatible_addon(env)
     for table, columns in COMPUTED_COLUMNS.items():
@@ -33,13 +33,16 @@ def pre_init_hook(env):
 
 
 def uninstall_hook(env):
-    """Leave ordinary orders and products behind, and no recurring price: without its plan it would be an ordinary one."""
+    """Turn subscriptions into ordinary orders, and delete what would be misread without a plan.
+
+    A recurring price without its plan would be an ordinary price.
+    """
     env["ir.cron"]._get_subscription_billing_crons().unlink()
     env["product.pricelist.item"].with_context(active_test=False).search([("plan_id", "!=", False)]).unlink()
-    # Plans and close reasons are deleted before what refers to them.
+    # Odoo deletes plans and close reasons before the records that refer to them.
     env.invalidate_all()
     env.cr.execute("DELETE FROM sale_subscription_movement")
     env.cr.execute("UPDATE sale_order SET plan_id = NULL, close_reason_id = NULL WHERE plan_id IS NOT NULL")
-    # The demonstration company's orders are invoiced, and stay with their products as any other's.
+    # Demo orders have invoices, so they stay, with their products, like any other order.
     kept = [("module", "=", "subscription_close_renew"), ("model", "in", DEMO_MODELS)]
     env["ir.model.data"].search(kept).unlink()

@@ -3,7 +3,7 @@ from odoo.tools import SQL
 
 
 class SaleSubscriptionReport(models.Model):
-    """What subscriptions bring, a row for each recurring line of a confirmed one."""
+    """Subscription revenue, with a row per recurring line of confirmed subscriptions."""
 
     _name = "sale.subscription.report"
     _inherit = ["sale.subscription.currency.mixin"]
@@ -47,7 +47,7 @@ class SaleSubscriptionReport(models.Model):
         string="Subscriptions",
         aggregator="count_distinct",
         readonly=True,
-        help="Number of subscriptions: one with several products counts once.",
+        help="Number of subscriptions. A subscription with several products counts once.",
     )
     plan_id = fields.Many2one(comodel_name="sale.subscription.plan", string="Recurring Plan", readonly=True)
     subscription_state = fields.Selection(
@@ -72,12 +72,12 @@ class SaleSubscriptionReport(models.Model):
         help="Monthly recurring revenue. Zero while a subscription is paused, and once it has ended.",
     )
     recurring_yearly = fields.Monetary(
-        string="ARR", readonly=True, help="Yearly recurring revenue: twelve times the monthly."
+        string="ARR", readonly=True, help="Annual recurring revenue: twelve times the MRR."
     )
 
     @api.model
     def _get_subscription_states(self):
-        # Those that other addons have added, too.
+        # Include states added by other addons.
         return self.env["sale.order"]._fields["subscription_state"]._description_selection(self.env)
 
     @property
@@ -101,12 +101,12 @@ class SaleSubscriptionReport(models.Model):
 
     @api.model
     def _get_report_currency(self):
-        # The amounts of all companies are converted into it.
+        # The amounts of all companies are converted to this currency.
         return self.env.company.currency_id
 
     @api.model
     def _get_report_query(self):
-        """Return the rows of the report.
+        """Return the query for the rows of the report.
 
         :rtype: SQL
         """
@@ -122,9 +122,9 @@ class SaleSubscriptionReport(models.Model):
 
     @api.model
     def _get_report_tables(self):
-        """Return the tables that the columns come from; other addons may join theirs.
+        """Return the tables of the report; other addons can join their own.
 
-        The database leaves a LEFT JOIN on a primary key out of queries that do not ask for its columns.
+        PostgreSQL skips a LEFT JOIN on a primary key if a query does not use its columns.
 
         :rtype: SQL
         """
@@ -145,7 +145,7 @@ class SaleSubscriptionReport(models.Model):
 
     @api.model
     def _get_report_condition(self):
-        """Return which lines are rows of the report.
+        """Return the condition for order lines to be rows of the report.
 
         :rtype: SQL
         """
@@ -153,12 +153,12 @@ class SaleSubscriptionReport(models.Model):
 
     @api.model
     def _get_report_columns(self):
-        """Return where the fields of the report come from; other addons may add theirs.
+        """Return the columns of the report; other addons can add their own.
 
-        :return: an SQL expression by name of the field
+        :return: SQL expressions by field name
         :rtype: dict
         """
-        # An order's MRR is rounded: its lines share it, so that the report has the same sums as the orders.
+        # Distribute the rounded MRR of an order over its lines, so that the report has the same totals as the orders.
         monthly = SQL(
             """
             COALESCE(orders.recurring_monthly * line.price_subtotal / NULLIF(orders.recurring_total, 0), 0)

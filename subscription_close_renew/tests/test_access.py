@@ -331,5 +331,5 @@ class TestExternalApi(SubscriptionCommon, HttpCase):
         order = self.subscription()
         for context in ({"subscription_transition": True}, {"subscription_transition": {}}):
             answer = self.call(order, "write", vals={"subscription_state": "churned"}, context=context)
-            self.assertCallRefused(answer, 422, "not set by hand")
+            self.assertCallRefused(answer, 422, "cannot be set manually")
         self.assertEqual(order.subscription_state, "progress")

@@ -353,13 +353,13 @@ class TestBillNow(SubscriptionCommon):
 
     def test_it_is_refused_when_nothing_is_due_and_says_why(self):
         order = self.subscription(start="2027-02-28")
-        with self.assertRefused(f"{order.name} is next invoiced on 02/28/2027"):
+        with self.assertRefused(f"{order.name} will next be invoiced on 02/28/2027"):
             self.bill_now(order)
 
     def test_it_is_refused_once_it_was_pressed(self):
         order = self.subscription()
         self.bill_now(order)
-        with self.assertRefused("is next invoiced on 02/28/2027"):
+        with self.assertRefused("will next be invoiced on 02/28/2027"):
             self.bill_now(order)
         self.assertEqual(len(self.invoices(order)), 1)
 
@@ -381,14 +381,14 @@ class TestBillNow(SubscriptionCommon):
     def test_it_is_refused_on_the_day_of_the_close(self):
         order = self.subscription()
         order.end_date = "2027-01-31"
-        with self.assertRefused("closes on 01/31/2027"):
+        with self.assertRefused("is scheduled to close on 01/31/2027"):
             self.bill_now(order)
 
     def test_list_names_every_reason_when_none_is_due(self):
         orders = self.subscription(start="2027-02-28") | self.paused_subscription()
         with self.assertRaises(UserError) as refusal:
             self.bill_now(orders)
-        self.assertIn("is next invoiced", str(refusal.exception))
+        self.assertIn("will next be invoiced", str(refusal.exception))
         self.assertIn("is paused", str(refusal.exception))
 
     def test_list_invoices_those_that_are_due(self):

@@ -296,7 +296,7 @@ class TestBillingByHand(SubscriptionCommon):
         with mute_logger(BATCH_LOGGER):
             self.bill()
         self.assertEqual(self.invoices(order), draft)
-        self.assertIn(f"A draft invoice of {order.name} exists already", html2plaintext(order.activity_ids.note))
+        self.assertIn(f"{order.name} already has a draft invoice", html2plaintext(order.activity_ids.note))
         self.assertEqual(order.activity_ids.user_id, self.salesperson)
 
     def test_draft_made_by_hand_can_be_posted_after_billing_met_it(self):
@@ -554,7 +554,7 @@ class TestBillingAmount(SubscriptionCommon):
         note = self.invoices(order)._reverse_moves([{}])
         note.action_post()
         self.bill("2027-02-01")
-        with self.assertRefused("once more"):
+        with self.assertRefused("already did"):
             note._reverse_moves([{}]).action_post()
 
     def test_period_credited_in_two_parts_is_billed_again_at_its_price(self):

@@ -17,13 +17,19 @@ class TestBillingStatus(SubscriptionCommon):
         self.bill("2027-02-15")
         closing.end_date = "2027-03-01"
         for order, words in (
-            (self.quotation(), "is not confirmed: it is invoiced from its start date on"),
-            (self.subscription(), "is due since 01/31/2027: the next run of the scheduled action invoices it"),
-            (self.subscription(start="2027-02-15"), "is next invoiced on 02/15/2027, and the invoice sent"),
-            (self.paused_subscription(), "is paused: nothing is invoiced until it is resumed"),
-            (self.churned_subscription(), "has ended: nothing more is invoiced"),
+            (self.quotation(), "is not confirmed. Once confirmed, it will be invoiced from its start date"),
+            (
+                self.subscription(),
+                "has been due since 01/31/2027. The next run of the scheduled action will invoice it",
+            ),
+            (
+                self.subscription(start="2027-02-15"),
+                "will next be invoiced on 02/15/2027, and the invoice will be sent",
+            ),
+            (self.paused_subscription(), "is paused and will not be invoiced until it is resumed"),
+            (self.churned_subscription(), "has ended and will not be invoiced again"),
             (in_exception, "The outcome of a payment"),
-            (closing, "closes on 03/01/2027: nothing more is invoiced"),
+            (closing, "is scheduled to close on 03/01/2027 and will not be invoiced again"),
         ):
             with self.subTest(words):
                 self.assertIn(words, order.billing_status)
@@ -31,7 +37,7 @@ class TestBillingStatus(SubscriptionCommon):
     def test_subscription_that_closes_after_its_next_invoice_says_when_that_is(self):
         order = self.subscription(start="2027-02-15")
         order.end_date = "2027-03-01"
-        self.assertIn("is next invoiced on 02/15/2027", order.billing_status)
+        self.assertIn("will next be invoiced on 02/15/2027", order.billing_status)
 
     def test_ordinary_order_has_no_status(self):
         self.assertFalse(self.quotation(plan=False).billing_status)

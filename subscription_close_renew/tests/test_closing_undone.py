@@ -119,7 +119,7 @@ class TestCancelling(SubscriptionCommon):
 
     def test_invoiced_subscription_cannot_be_cancelled(self):
         order = self.invoiced_subscription()
-        with self.assertRefused("runs and was invoiced, so it cannot be cancelled. Close the subscription instead"):
+        with self.assertRefused("has been invoiced, so it cannot be cancelled. Close the subscription instead"):
             order.action_cancel()
         self.assertEqual((order.state, order.subscription_state), ("sale", "progress"))
 
@@ -143,7 +143,7 @@ class TestCancelling(SubscriptionCommon):
 
     def test_closed_subscription_that_was_invoiced_cannot_be_cancelled(self):
         order = self.churned_subscription(invoiced=True)
-        with self.assertRefused("is closed and was invoiced"):
+        with self.assertRefused("is closed and has been invoiced"):
             order.action_cancel()
 
     def test_invoice_of_a_colleague_counts(self):

@@ -72,37 +72,37 @@ class TestGuardedFields(GuardedFieldsCommon):
         order = self.subscription()
         for records in (order, order.order_line):
             for name, value in self.forged_values(records).items():
-                with self.subTest(name), self.assertRefused("is not set by hand"):
+                with self.subTest(name), self.assertRefused("cannot be set manually"):
                     records.write({name: value})
 
     def test_administrator_does_not_write_them(self):
         order = self.subscription().with_user(self.administrator)
         for name, value in self.forged_values(order).items():
-            with self.subTest(name), self.assertRefused("is not set by hand"):
+            with self.subTest(name), self.assertRefused("cannot be set manually"):
                 order.write({name: value})
 
     def test_accountant_does_not_write_them_on_a_posted_invoice(self):
         line = self.invoice(self.subscription()).invoice_line_ids
         for name, value in self.forged_values(line).items():
-            with self.subTest(name), self.assertRefused("is not set by hand"):
+            with self.subTest(name), self.assertRefused("cannot be set manually"):
                 line.write({name: value})
 
     def test_they_are_not_given_to_a_new_quotation(self):
         for name, value in self.forged_values(self.env["sale.order"]).items():
             if name != "subscription_id":  # the vocabulary of the tests lets it through
-                with self.subTest(name), self.assertRefused("is not set by hand"):
+                with self.subTest(name), self.assertRefused("cannot be set manually"):
                     self.quotation(**{name: value})
 
     def test_they_are_not_given_to_a_new_quotation_line(self):
         for name, value in self.forged_values(self.env["sale.order.line"]).items():
-            with self.subTest(name), self.assertRefused("is not set by hand"):
+            with self.subTest(name), self.assertRefused("cannot be set manually"):
                 self.quotation(lines=[self.line(**{name: value})])
 
     def test_they_are_not_given_to_a_new_invoice_line(self):
         for name, value in self.forged_values(self.env["account.move.line"]).items():
             line = Command.create({"product_id": self.recurring_product.id, "quantity": 1, name: value})
             for command in ("invoice_line_ids", "line_ids"):
-                with self.subTest(name), self.assertRefused("is not set by hand"):
+                with self.subTest(name), self.assertRefused("cannot be set manually"):
                     self.make_invoice(**{command: [line]})
 
     def test_defaults_in_the_context_do_not_set_them(self):
@@ -123,7 +123,7 @@ class TestGuardedFields(GuardedFieldsCommon):
 
     def test_a_plain_value_in_the_context_grants_nothing(self):
         order = self.subscription().with_context(subscription_methods=True)
-        with self.assertRefused("is not set by hand"):
+        with self.assertRefused("cannot be set manually"):
             order.recurring_monthly = 1000000
 
     def test_defaults_in_the_context_of_create_invoice_add_no_line(self):
@@ -147,14 +147,14 @@ class TestGuardedFields(GuardedFieldsCommon):
         self.invoice(order)
         for user in (self.salesperson, self.administrator, self.accountant):
             for state in ("draft", "sent", "cancel"):
-                with self.subTest(state), self.assertRefused("is not set by hand"):
+                with self.subTest(state), self.assertRefused("cannot be set manually"):
                     order.with_user(user).write({"state": state})
         order.state = "sale"
         self.churned_subscription().action_cancel()
 
     def test_order_that_has_ended_is_not_taken_back_either(self):
         for order in (self.churned_subscription(), self.paused_subscription()):
-            with self.assertRefused("is not set by hand"):
+            with self.assertRefused("cannot be set manually"):
                 order.state = "draft"
 
     def test_records_that_come_along_with_a_copy_set_none(self):
@@ -169,7 +169,7 @@ class TestGuardedFields(GuardedFieldsCommon):
             {"invoice_line_ids": lines},
             {"line_ids": lines},
         ):
-            with self.subTest(default.keys()), self.assertRefused("is not set by hand"):
+            with self.subTest(default.keys()), self.assertRefused("cannot be set manually"):
                 invoice.copy(default)
         self.assertEqual(invoice.copy({"ref": "Again"}).invoice_line_ids.subscription_id, order)
 
@@ -345,12 +345,12 @@ class TestRenewalLinks(SubscriptionCommon):
 
     def test_quotation_for_somebody_else_does_not_renew_a_subscription(self):
         orders = self.env["sale.order"].with_user(self.other_salesperson)
-        with self.assertRefused("is not set by hand"):
+        with self.assertRefused("cannot be set manually"):
             orders.create({"partner_id": self.stranger.id, "subscription_id": self.order.id})
 
     def test_quotation_is_not_linked_from_the_subscription(self):
         mine = self.quotation()
-        with self.assertRefused("is not set by hand"):
+        with self.assertRefused("cannot be set manually"):
             self.order.renewal_ids = [Command.link(mine.id)]
 
     def test_renewal_quotation_stays_with_its_customer(self):

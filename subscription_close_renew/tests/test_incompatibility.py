@@ -17,10 +17,10 @@ class TestIncompatibility(TransactionCase):
 
     def test_other_app_is_not_installed_beside_this_one(self):
         app = self.other_app("uninstalled")
-        with self.assertRaisesRegex(UserError, "one of them only"):
+        with self.assertRaisesRegex(UserError, "only one of them"):
             app.button_install()
 
     def test_this_one_is_not_installed_beside_the_other_app(self):
         self.other_app("installed")
-        with self.assertRaisesRegex(UserError, "one of them only"):
+        with self.assertRaisesRegex(UserError, "only one of them"):
             pre_init_hook(self.env)

@@ -107,7 +107,7 @@ class TestPeersMistakes(SubscriptionCommon):
 
     def test_state_is_not_set_by_hand_past_the_pop_up(self):
         order = self.subscription()
-        with self.assertRefused("is not set by hand"):
+        with self.assertRefused("cannot be set manually"):
             order.subscription_state = "churned"
 
     def test_closing_three_from_the_list_closes_three(self):

@@ -80,7 +80,7 @@ class TestPlan(SubscriptionCommon):
         for values in ({"billing_period_value": 2}, {"billing_period_unit": "year"}):
             with (
                 self.subTest(values),
-                self.assertRefused("Subscriptions run on the recurring plan Every month \\(1\\)"),
+                self.assertRefused("Every month has active subscriptions \\(1\\)"),
             ):
                 self.monthly.with_user(self.administrator).write(values)
         self.assertEqual((self.monthly.billing_period_value, self.monthly.billing_period_unit), (1, "month"))

@@ -222,19 +222,19 @@ class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
 
     def test_plan_that_another_company_uses_stays_shared(self):
         self.quotation()
-        with self.assertRefused("stays shared"):
+        with self.assertRefused("must remain shared"):
             self.monthly.with_user(self.both).company_id = self.other
         self.yearly.company_id = self.other
 
     def test_default_plan_of_another_company_stays_shared(self):
         self.company.subscription_default_plan_id = self.yearly
-        with self.assertRefused("stays shared"):
+        with self.assertRefused("must remain shared"):
             self.yearly.with_user(self.theirs).company_id = self.other
 
     def test_plan_with_prices_of_another_company_stays_shared(self):
         pricelist = self.env["product.pricelist"].create({"name": "Ours", "company_id": self.company.id})
         self.env["product.pricelist.item"].create({"plan_id": self.yearly.id, "pricelist_id": pricelist.id})
-        with self.assertRefused("stays shared"):
+        with self.assertRefused("must remain shared"):
             self.yearly.with_user(self.theirs).company_id = self.other
 
     def test_close_reason_that_another_company_uses_is_not_changed(self):
@@ -273,21 +273,21 @@ class TestDatesByHand(SubscriptionPaymentCommon):
 
     def test_next_invoice_date_is_never_in_what_is_invoiced(self):
         for day in ("2027-01-31", "2027-02-27"):
-            with self.subTest(day), self.assertRefused("at the earliest"):
+            with self.subTest(day), self.assertRefused("cannot be before"):
                 self.order.next_invoice_date = day
         self.order.next_invoice_date = "2027-03-31"
 
     def test_next_invoice_date_is_never_before_the_start(self):
         order = self.subscription(start="2027-01-31")
         for day in ("2026-01-31", "2027-01-30"):
-            with self.subTest(day), self.assertRefused("at the earliest"):
+            with self.subTest(day), self.assertRefused("cannot be before"):
                 order.next_invoice_date = day
 
     def test_next_invoice_date_is_never_in_a_pause(self):
         self.order.subscription_pause()
         with self.on("2027-04-10"):
             self.order.subscription_resume()
-            with self.assertRefused("at the earliest"):
+            with self.assertRefused("cannot be before"):
                 self.order.next_invoice_date = "2027-03-31"
 
     def test_freed_period_can_be_billed_first(self):
@@ -369,7 +369,7 @@ class TestOneValue(SubscriptionPaymentCommon):
             ("term_periods", 9999999),
             ("retry_days", "1, 9999999"),
         ):
-            with self.subTest(name), self.assertRefused("enter a number up to"), self.env.cr.savepoint():
+            with self.subTest(name), self.assertRefused("cannot be higher than"), self.env.cr.savepoint():
                 self.yearly[name] = value
         with self.assertRefused("a number up to"):
             self.quotation(term_periods=9999999)

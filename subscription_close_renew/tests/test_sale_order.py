@@ -135,22 +135,22 @@ class TestSubscriptionStatus(SubscriptionCommon):
 
     def test_status_cannot_be_written(self):
         order = self.subscription()
-        with self.assertRefused("not set by hand"):
+        with self.assertRefused("cannot be set manually"):
             order.subscription_state = "churned"
 
     def test_status_cannot_be_written_with_all_rights(self):
         order = self.subscription().sudo()
-        with self.assertRefused("not set by hand"):
+        with self.assertRefused("cannot be set manually"):
             order.write({"subscription_state": "renewed"})
 
     def test_status_cannot_be_written_with_a_context(self):
         order = self.subscription()
         for trick in (True, 1, "subscription_transition", {}):
-            with self.assertRefused("not set by hand"):
+            with self.assertRefused("cannot be set manually"):
                 order.with_context(subscription_transition=trick).write({"subscription_state": "churned"})
 
     def test_status_cannot_be_given_to_a_new_order(self):
-        with self.assertRefused("not set by hand"):
+        with self.assertRefused("cannot be set manually"):
             self.quotation(subscription_state="progress")
 
     def test_status_cannot_be_given_to_a_new_order_with_a_context(self):
@@ -160,7 +160,7 @@ class TestSubscriptionStatus(SubscriptionCommon):
 
     def test_status_cannot_be_given_to_a_copy(self):
         order = self.subscription()
-        with self.assertRefused("not set by hand"):
+        with self.assertRefused("cannot be set manually"):
             order.copy({"subscription_state": "progress"})
 
     def test_status_cannot_be_imported(self):
@@ -382,7 +382,7 @@ class TestSubscriptionProducts(SubscriptionCommon):
     def test_dates_that_methods_write_are_not_written_by_hand(self):
         order = self.subscription()
         for name in ("anchor_date", "closed_on", "close_requested_on", "resumed_on", "end_date_before_close"):
-            with self.subTest(name), self.assertRefused("is not set by hand"):
+            with self.subTest(name), self.assertRefused("cannot be set manually"):
                 order.write({name: "2027-03-01"})
 
     def test_cancelled_and_confirmed_again_bills_nothing_of_before(self):

@@ -187,7 +187,7 @@ class TestTerm(TermCommon):
 
     def test_what_becomes_of_it_is_said_at_its_end(self):
         for action, words in (
-            ("close", "closes on 02/28/2027"),
+            ("close", "is scheduled to close on 02/28/2027"),
             ("continue", "goes on without end"),
             ("renew", "is renewed by itself on 02/28/2027"),
         ):

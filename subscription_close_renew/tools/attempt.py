@@ -1,8 +1,8 @@
-"""What is known of the requests of one charge, whichever library sends them and whatever the provider's code tells.
+"""Track the requests of one charge, whichever library sends them and whatever the provider's code reports.
 
-A provider's code may wrap an error, swallow it, or retry: that a request was left without an answer must not get lost.
-So it is noted where it happens: on the wire, for whatever is built on `requests` or on Python's own HTTP client; and
-else in the errors that are being handled while the provider's code calls the charge a failure.
+The provider's code may wrap an error, swallow it, or retry, but a request without an answer must not go unnoticed.
+Requests are therefore recorded where they happen: on the wire, for libraries built on `requests` or on Python's own HTTP
+client; otherwise, from the errors being handled when the provider's code reports the charge as failed.
 
 >>> with charging(17) as attempt:
 ...     attempt.requests += [Request(status=402)]
@@ -30,23 +30,23 @@ import urllib3
 
 from odoo.exceptions import UserError
 
-# Not a key of Odoo's context: it cannot come from outside, and ends with the attempt.
+# Not a key of Odoo's context, so that it cannot come from outside and ends with the attempt.
 _current: ContextVar["Attempt | None"] = ContextVar("charge_attempt", default=None)
 
 
 class Answer(Enum):
-    """What a request came to."""
+    """The outcome of a request."""
 
-    OPEN = "no clear answer: it may have been carried out"
-    READ = "carried out"
-    REFUSED = "looked at, and refused"
-    NOT_PROCESSED = "not looked at at all"
+    OPEN = "no clear answer: the request may have been processed"
+    READ = "processed"
+    REFUSED = "examined and refused"
+    NOT_PROCESSED = "not examined"
     UNREACHABLE = "never sent"
-    MOVED = "to be sent elsewhere, or carried out later"
+    MOVED = "to be sent elsewhere, or processed later"
 
 
 class Verdict(Enum):
-    """What a charge came to that the provider's code calls a failure."""
+    """The outcome of a charge that the provider's code reports as failed."""
 
     DECLINED = "declined"
     NOT_PROCESSED = "not processed"
@@ -54,7 +54,7 @@ class Verdict(Enum):
 
 
 _NOT_PROCESSED = (401, 403, 404, 407, 429)
-# Conflicts, and what the provider gave up waiting for.
+# Conflicts, and requests that the provider gave up waiting for.
 _UNSURE = (408, 409, 423, 424, 425, 499)
 _NEVER_SENT = (
     requests.ConnectTimeout,
@@ -66,7 +66,7 @@ _NEVER_SENT = (
 _TRANSPORT = (OSError, http.client.HTTPException, urllib3.exceptions.HTTPError, EOFError)
 
 
-# Of an answer that is read where it cannot be observed.
+# Content of an answer that is read where it cannot be observed.
 _UNSEEN = object()
 
 
@@ -77,24 +77,24 @@ class Request:
         self.answer = answer or (_get_answer(status) if status else Answer.OPEN)
         self.connection = connection
         self.content: Any = _UNSEEN
-        # Asked for while the answer to an earlier one was being read.
+        # Sent while the answer to an earlier request was being read.
         self.is_inquiry = False
 
     def is_empty(self) -> bool:
-        """Return whether the answer says nothing at all, as far as that can be seen."""
+        """Return whether the answer is empty, as far as that can be observed."""
         content = self.content
         if isinstance(content, requests.Response):
-            # A body that was not read yet would be waited for.
+            # Accessing an unread body would wait for it.
             content = content._content is False or (content.content or b"").strip()
         return not content
 
     def is_legible(self) -> bool:
-        """Return whether the answer says something, as far as that can be seen: no error page, and not nothing."""
+        """Return whether the answer has readable content, not an error page, as far as that can be observed."""
         if self.content is _UNSEEN:
             return False
         if not isinstance(self.content, requests.Response):
             return bool(self.content)
-        # A body that was not read yet would be waited for.
+        # Accessing an unread body would wait for it.
         if self.content._content is False:
             return False
         try:
@@ -104,35 +104,35 @@ class Request:
 
 
 class Attempt:
-    """What is known of the requests of one charge."""
+    """The requests of one charge, and their outcome."""
 
     def __init__(self, key: Any):
-        """Begin an attempt.
+        """Start an attempt.
 
-        :param key: what is charged
+        :param key: identifies what is charged
         """
         self.key = key
         self.requests: list[Request] = []
         self.verdict: Verdict | None = None
         self._readings = 0
         self._is_broken = False
-        # What is being handled already has nothing to do with it.
+        # Errors that are already being handled are unrelated to the attempt.
         self._earlier = list(_get_chain(sys.exc_info()[1], ()))
 
     @property
     def is_unreachable(self) -> bool:
-        """Whether the last request could not even be sent."""
+        """Whether the last request could not be sent."""
         return bool(self.requests) and self.requests[-1].answer is Answer.UNREACHABLE
 
     def add(self, request: Request) -> Request:
-        """Note a request, and return it."""
+        """Record a request and return it."""
         request.is_inquiry = bool(self._readings)
         self.requests.append(request)
         return request
 
     @contextmanager
     def asking(self) -> Iterator[list]:
-        """Note a request unless it was noted on a lower level; what it was answered is to be put into the list."""
+        """Record a request, unless a lower level has recorded it; the caller appends the answer to the list yielded."""
         known, contents = len(self.requests), []
         try:
             yield contents
@@ -142,7 +142,7 @@ class Attempt:
                 answers = [answer for answer in answers if answer]
                 self.add(Request(Answer.OPEN if not answers or Answer.OPEN in answers else answers[0]))
             elif _classify(error) is Answer.OPEN:
-                # The answer broke off after it had begun.
+                # The answer broke off after it had started.
                 self.requests[-1].answer = Answer.OPEN
             raise
         [content] = contents
@@ -152,7 +152,7 @@ class Attempt:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Read what the provider says of the charge: what is called a failure meanwhile was understood as one."""
+        """Read the provider's answer to the charge: a failure reported meanwhile was understood from that answer."""
         self._readings += 1
         try:
             yield
@@ -163,17 +163,17 @@ class Attempt:
             self._readings -= 1
 
     def judge(self) -> Verdict:
-        """Return what the attempt came to, now that the provider's code calls it a failure; once unknown, always unknown."""
+        """Return the outcome of an attempt that the provider's code reports as failed; once unknown, always unknown."""
         if self.verdict is not Verdict.UNKNOWN:
             self.verdict = self._judge()
         return self.verdict
 
     def _judge(self) -> Verdict:
         chain = _get_chain(sys.exc_info()[1], self._earlier)
-        # What the provider's code says to people is no cause.
+        # Messages for users are not causes.
         causes = [_classify(cause) for cause in chain if not isinstance(cause, UserError)]
         answers = [request.answer for request in self.requests]
-        # The latest error comes first. Those with a status were seen, if anything was.
+        # The latest error comes first. Errors with a status are already recorded, if any request is.
         unseen = set(Answer) if not self.requests else {Answer.OPEN, Answer.UNREACHABLE}.difference(answers)
         answers += [cause for cause in reversed(causes) if cause in unseen]
         *_before, last = [None, *answers]
@@ -187,7 +187,7 @@ class Attempt:
             return Verdict.DECLINED
         is_understood = self._readings or (self.requests and self.requests[-1].is_legible())
         if self.requests and self.requests[-1].is_empty():
-            # Whatever is made of nothing was not said by the provider.
+            # The provider cannot have reported a failure in an empty answer.
             return Verdict.UNKNOWN
         if last in (None, Answer.READ) and is_understood and None not in causes:
             return Verdict.DECLINED
@@ -195,20 +195,20 @@ class Attempt:
 
 
 def get_attempt(key: Any = None) -> Attempt | None:
-    """Return the attempt that is under way for what is charged, or for anything; None if there is none."""
+    """Return the current attempt for a key, or for any key by default; None if there is none."""
     attempt = _current.get()
     return attempt if attempt and key in (None, attempt.key) else None
 
 
 def asking():
-    """Return the context in which a request is sent; outside of an attempt it does nothing."""
+    """Return a context manager that records a request; it does nothing outside of an attempt."""
     attempt = _current.get()
     return attempt.asking() if attempt else nullcontext([])
 
 
 @contextmanager
 def charging(key: Any) -> Iterator[Attempt]:
-    """Observe the requests that are sent meanwhile."""
+    """Record the requests sent within this context."""
     token = _current.set(attempt := Attempt(key))
     try:
         yield attempt
@@ -217,8 +217,8 @@ def charging(key: Any) -> Iterator[Attempt]:
 
 
 def _get_answer(status: int) -> Answer:
-    """Return what an HTTP status means."""
-    # 202 promises that it will be looked at.
+    """Return the outcome that an HTTP status means."""
+    # 202 means that the request will be processed later.
     if status == 202 or 300 <= status < 400:
         return Answer.MOVED
     if 200 <= status < 300:
@@ -229,7 +229,7 @@ def _get_answer(status: int) -> Answer:
 
 
 def _get_chain(error: BaseException | None, without) -> Iterator[BaseException]:
-    """Return an error and what it was raised from or while handling, the latest first."""
+    """Yield an error and the errors it was raised from or while handling, latest first."""
     seen: list[BaseException] = list(without)
     waiting = [error]
     while waiting:
@@ -238,13 +238,13 @@ def _get_chain(error: BaseException | None, without) -> Iterator[BaseException]:
             continue
         seen.append(error)
         yield error
-        # What these come from tells less than they do.
+        # The causes of these errors say less than the errors themselves.
         if not isinstance(error, urllib3.exceptions.HTTPError | urllib.error.URLError):
             waiting += [error.__context__, error.__cause__]
 
 
 def _classify(error: BaseException) -> Answer | None:
-    """Return what became of the request that an error is about; None if that cannot be told."""
+    """Return the outcome of the request that an error is about, or None if it is not known."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, urllib.error.HTTPError):
         status = error.code
@@ -253,14 +253,14 @@ def _classify(error: BaseException) -> Answer | None:
     reason = getattr(error, "reason", None) or getattr(next(iter(error.args), None), "reason", None)
     if isinstance(error, _NEVER_SENT) or isinstance(reason, _NEVER_SENT):
         return Answer.UNREACHABLE
-    # An answer that cannot be parsed is a ValueError also where `requests` makes it one of its own.
+    # `requests` wraps an answer that cannot be parsed in an error of its own, which is still a ValueError.
     is_transport = isinstance(error, _TRANSPORT) and not isinstance(error, ValueError)
     names = [cls.__name__ for cls in type(error).__mro__]
     return Answer.OPEN if is_transport or any("Timeout" in name or "Transport" in name for name in names) else None
 
 
 def _observe_requests() -> None:
-    """Let what is sent by `requests`, and by Python's own HTTP client, be noted in the attempt under way."""
+    """Patch `requests` and Python's own HTTP client to record what they send in the current attempt."""
 
     def observe(cls, name):
         original = getattr(cls, name)

@@ -14,7 +14,7 @@ MONTHS_PER_UNIT = {
 
 
 def monthly_factor(value, unit):
-    """Return what one month is worth of a price that is paid once per period.
+    """Return the fraction of the price of a period that one month is worth.
 
     :param int value: units per period, at least 1
     :param str unit: ``week``, ``month`` or ``year``

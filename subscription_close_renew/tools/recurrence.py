@@ -1,7 +1,7 @@
 """Dates of periods, counted from an anchor.
 
-Every date is computed from the anchor, never from the date before it, so that a short month does
-not shorten the months that follow:
+Every date is computed from the anchor, not from the previous date, so that a short month does not affect the dates in
+the months that follow:
 
 >>> [str(period_start(date(2027, 1, 31), n, 1, "month")) for n in range(4)]
 ['2027-01-31', '2027-02-28', '2027-03-31', '2027-04-30']
@@ -40,7 +40,7 @@ def period_start(anchor: date, index: int, value: int, unit: str) -> date:
 
 
 def period_index(anchor: date, day: date, value: int, unit: str) -> int:
-    """Return the number of the period that a day lies in.
+    """Return the number of the period that contains a day.
 
     :param date anchor: first day of period 0
     :param date day: any day, also before the anchor
@@ -59,15 +59,15 @@ def period_index(anchor: date, day: date, value: int, unit: str) -> int:
         return (day - anchor).days // (7 * value)
     months = (day.year - anchor.year) * 12 + day.month - anchor.month
     index = months // (value * MONTHS_PER_UNIT[unit])
-    # Counting whole months ignores the day of the month: at most one period too many.
+    # Counting whole months ignores the day of the month, so the result can be one period too high.
     return index if period_start(anchor, index, value, unit) <= day else index - 1
 
 
 def next_start(anchor: date, day: date, value: int, unit: str) -> date:
-    """Return the first day of the period after the one that a day lies in.
+    """Return the first day of the period after the one that contains a day.
 
-    This is the end of a period that begins on ``day``, be it a regular one or what is left of one
-    after an interruption: the dates return to the anchor.
+    This is also the end of a period that starts on ``day``, whether it is a whole period or the rest of one after an
+    interruption: later dates are counted from the anchor again.
 
     :param date anchor: first day of period 0
     :param date day: any day
@@ -83,17 +83,17 @@ def next_start(anchor: date, day: date, value: int, unit: str) -> date:
 
 
 def share(anchor: date, start: date, end: date, value: int, unit: str) -> Fraction:
-    """Return how much of a whole period a stretch is: 1 for a regular period, less for what is left of one.
+    """Return the fraction of a whole period that a range of days covers: 1 for a whole period, less for a part.
 
-    Counted in days of the period that the stretch begins in.
+    The fraction is counted in days of the period that contains the first day.
 
     :param date anchor: first day of period 0
-    :param date start: first day of the stretch
+    :param date start: first day of the range
     :param date end: first day after it
     :param int value: units per period, at least 1
     :param str unit: ``week``, ``month`` or ``year``
     :rtype: Fraction
-    :raises ValueError: for another unit, less than one unit, or a stretch of no day, or longer than a period
+    :raises ValueError: for another unit, less than one unit, or a range that is empty or longer than a period
 
     >>> share(date(2027, 1, 31), date(2027, 3, 10), date(2027, 3, 31), 1, "month")
     Fraction(21, 31)
@@ -110,10 +110,10 @@ def share(anchor: date, start: date, end: date, value: int, unit: str) -> Fracti
 
 
 def add_days(day: date, days: int) -> date:
-    """Return the day so many days later; the last of the calendar if that lies beyond it.
+    """Return the day a number of days later, or the last possible date if that is earlier.
 
-    :param date day: from which to count
-    :param int days: how many, 0 or more
+    :param date day: day to count from
+    :param int days: number of days, 0 or more
     :rtype: date
 
     >>> add_days(date(2027, 1, 31), 3)

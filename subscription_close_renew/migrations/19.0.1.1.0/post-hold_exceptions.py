@@ -2,7 +2,7 @@ from odoo.tools import SQL
 
 
 def migrate(cr, version):
-    """Let payments of an unknown outcome hold the exception that they caused: only what holds one ends it."""
+    """Mark the payments of unknown outcome that hold their subscription's exception: only these can end it."""
     cr.execute(
         SQL(
             """

@@ -1,5 +1,5 @@
 def migrate(cr, version):
-    """Let the addon's mails name no salesperson as their sender who has left."""
+    """Keep the mail templates from naming an archived salesperson as the sender."""
     cr.execute(
         """
         UPDATE mail_template AS template

@@ -2,9 +2,9 @@ from odoo.tools import SQL
 
 
 def migrate(cr, version):
-    """Tell payments that somebody was asked to refund from those that somebody was asked to look up.
+    """Move the date of refund requests to its own field.
 
-    Both had the same date before. What is done has no outcome to look up.
+    Refunds and unknown outcomes shared one date before. Payments that are done have no outcome to look up.
     """
     cr.execute(
         SQL(

@@ -11,11 +11,11 @@ RENAMED = {
     "sale.order": {"term_end_date": "end_date_before_close"},
     "sale.order.line": {"renewed_price_unit": "previous_price_unit"},
 }
-"""Fields that have another name since then, by model: {before: since}."""
+"""Renamed fields by model: {old name: new name}."""
 
 
 def migrate(cr, version):
-    """Keep what is stored in fields that were renamed, and where views of others show them."""
+    """Rename fields without losing stored data or breaking customized views."""
     for model, names in RENAMED.items():
         table = model.replace(".", "_")
         for before, since in names.items():
@@ -23,17 +23,17 @@ def migrate(cr, version):
                 rename_column(cr, table, before, since)
             rename_field(cr, model, before, since)
             rename_in_views(cr, model, before, since)
-    # The index on it has the name of the field.
+    # The name of the index contains the old name of the field.
     cr.execute(SQL("DROP INDEX IF EXISTS payment_transaction_holds_exception_idx"))
 
 
 def rename_field(cr, model, before, since):
-    """Rename the record of a field, so that what refers to it, such as an export template, stays.
+    """Rename the record of a field, so that references to it, such as export templates, are kept.
 
     :param cr: a cursor
     :param str model: name of the model
-    :param str before: name of the field before
-    :param str since: name of the field now
+    :param str before: old name of the field
+    :param str since: new name of the field
     """
     cr.execute(
         SQL("UPDATE ir_model_fields SET name = %s WHERE model = %s AND name = %s RETURNING id", since, model, before)
@@ -64,12 +64,12 @@ def rename_field(cr, model, before, since):
 
 
 def rename_in_views(cr, model, before, since):
-    """Rename a field in views, saved filters and exports that people or other addons have made.
+    """Rename a field in views and saved filters of users or other addons.
 
     :param cr: a cursor
-    :param str model: name of the model; lines of orders are shown in views of orders
-    :param str before: name of the field before
-    :param str since: name of the field now
+    :param str model: name of the model; order lines are shown in views of orders
+    :param str before: old name of the field
+    :param str since: new name of the field
     """
     models = [model, "sale.order"] if model == "sale.order.line" else [model]
     word = f"\\m{before}\\M"

@@ -1,6 +1,6 @@
-"""Which stretches of time are billed, their invoices, and how these are sent. Billing knows nothing of cards."""
+"""Billed periods, their invoices, and how these are sent. Billing does not depend on payments."""
 
-# The order is that in which Odoo applies the classes: what is overridden comes first.
+# Odoo applies the classes in this order: overridden classes come first.
 # isort: off
 from . import sale_subscription_period
 from . import sale_order_period

@@ -12,7 +12,7 @@ class AccountMoveLine(models.Model):
         readonly=True,
         guarded=True,
         check_company=True,
-        help="The subscription that this line invoices one period of.",
+        help="The subscription whose period this line invoices.",
     )
     subscription_period_start = fields.Date(
         copy=False, readonly=True, guarded=True, help="First day of the period that this line invoices."
@@ -22,7 +22,7 @@ class AccountMoveLine(models.Model):
     )
 
     def _copy_data_extend_business_fields(self, values):
-        # A credit note takes back what its invoice billed, and the invoice that replaces this bills it again.
+        # A credit note reverses the period of its invoice, and the invoice that replaces it bills the period again.
         res = super()._copy_data_extend_business_fields(values)
         for name in ("subscription_period_start", "subscription_period_end"):
             values[name] = self[name]
@@ -30,10 +30,10 @@ class AccountMoveLine(models.Model):
         return res
 
     def _bills_period(self, order, date_start):
-        """Return whether this line bills what begins on a day, of this subscription.
+        """Return whether this line bills the period of a subscription that starts on a day.
 
         :param order: `sale.order`
-        :param date date_start: first day
+        :param date date_start: first day of the period
         :rtype: bool
         """
         self.ensure_one()

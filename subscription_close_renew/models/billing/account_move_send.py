@@ -11,7 +11,7 @@ class AccountMoveSend(models.AbstractModel):
     def _get_mail_default_field_value_from_template(self, mail_template, lang, move, field, **kwargs):
         value = super()._get_mail_default_field_value_from_template(mail_template, lang, move, field, **kwargs)
         salesperson = move.invoice_user_id
-        # No invoice of a subscription goes out in the name of somebody who has left.
+        # Do not send invoices of subscriptions in the name of a salesperson who has left.
         left = field == "email_from" and salesperson and not salesperson.active
         if left and email_normalize(value) == salesperson.email_normalized and move._get_subscriptions():
             return move.company_id.email_formatted
@@ -21,7 +21,7 @@ class AccountMoveSend(models.AbstractModel):
     def _generate_and_send_invoices(
         self, moves, from_cron=False, allow_raising=True, allow_fallback_pdf=False, **custom_settings
     ):
-        """Send the invoices of a scheduled run one by one if one of them fails: it must not hold up the others."""
+        """Send the invoices of a scheduled run one by one if one of them fails, so that it does not block the others."""
 
         def send(moves):
             return super(AccountMoveSend, self)._generate_and_send_invoices(

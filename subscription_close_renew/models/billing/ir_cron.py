@@ -10,7 +10,7 @@ class IrCron(models.Model):
 
     @api.model
     def _get_subscription_billing_crons(self):
-        """Return the scheduled actions that invoice subscriptions, each of which is a worker, the original first.
+        """Return the scheduled actions that invoice subscriptions, one per worker, the original first.
 
         :rtype: ir.cron
         """
@@ -19,7 +19,9 @@ class IrCron(models.Model):
 
     @api.model
     def _set_subscription_billing_workers(self, count):
-        """Let so many scheduled actions invoice subscriptions at once; they share the work by PostgreSQL's row locks.
+        """Set the number of scheduled actions that invoice subscriptions in parallel.
+
+        They share the work through PostgreSQL's row locks.
 
         :param int count: 1 to 16
         :raises ValidationError: for another number

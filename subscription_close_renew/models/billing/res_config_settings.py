@@ -6,13 +6,13 @@ class ResConfigSettings(models.TransientModel):
 
     subscription_billing_workers = fields.Integer(
         string="Parallel Billing Workers",
-        help="How many scheduled actions invoice and charge subscriptions at once.",
+        help="Number of scheduled actions that invoice and charge subscriptions in parallel.",
     )
 
     @api.model
     def get_values(self):
         values = super().get_values()
-        # How many workers there are is no secret.
+        # sudo: sales administrators cannot read scheduled actions; only their number is shown.
         crons = self.env["ir.cron"].sudo()._get_subscription_billing_crons()
         return values | {"subscription_billing_workers": len(crons)}
 

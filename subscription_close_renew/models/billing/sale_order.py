@@ -6,13 +6,13 @@ from odoo.tools import format_date
 from ..subscription.runner import Turn
 from ..subscription.sale_subscription_guard_mixin import as_method
 
-# Periods of one subscription that one run invoices: a customer who was not billed for years gets no flood of invoices.
+# Periods of one subscription per run, so that a customer not billed for years is not flooded with invoices.
 MAX_PERIODS_PER_RUN = 12
 UPCOMING_PERIODS = 12
 
 
 class SaleOrder(models.Model):
-    """Invoicing a period: which subscriptions are due, their invoices, and what the Billing tab says."""
+    """Invoicing of periods: due subscriptions, their invoices, and the contents of the Billing tab."""
 
     _inherit = "sale.order"
 
@@ -24,22 +24,22 @@ class SaleOrder(models.Model):
     def _cron_subscription_billing(self):
         """Invoice all subscriptions whose next invoice date has come.
 
-        Any number of these actions may run at once, on any number of machines.
+        Any number of these actions can run in parallel, on any number of machines.
         """
         self._with_company_lang()._bill_due(Domain.TRUE)
 
     def action_subscription_bill(self):
-        """Do for these subscriptions at once what the scheduled action does at night.
+        """Invoice these subscriptions immediately, as the scheduled action would.
 
-        :return: a notification that tells how many were invoiced
+        :return: a notification with the number of invoiced subscriptions
         :rtype: dict
-        :raises AccessError: if the user may not change one of the orders
+        :raises AccessError: if the user has no right to change one of the orders
         :raises UserError: if none of the subscriptions is due
         """
         self._check_subscription_access()
         if not self.filtered_domain(self._get_bill_now_domain()):
             raise UserError("\n".join(order._get_billing_status() for order in self))
-        # _on_behalf: the right to the orders was checked above; Odoo's own button invoices with it, too.
+        # sudo: the right to the orders was checked above, and is enough for Odoo's own button as well.
         billed = self._on_behalf()._bill_due(Domain("id", "in", self.ids))
         return {
             "type": "ir.actions.client",
@@ -53,10 +53,10 @@ class SaleOrder(models.Model):
 
     @api.model
     def _bill_due(self, domain):
-        """Invoice what is due, in transactions of its own.
+        """Invoice the due subscriptions of a domain, in separate transactions.
 
-        :param Domain domain: which subscriptions
-        :return: the subscriptions that were dealt with
+        :param Domain domain: subscriptions to invoice
+        :return: the subscriptions that were processed
         :rtype: sale.order
         """
         billed = self._run_turns(self._get_billing_turns(domain))
@@ -64,7 +64,7 @@ class SaleOrder(models.Model):
         return billed
 
     def _is_billing_successful(self):
-        """Return whether nothing went wrong with subscriptions that were just invoiced.
+        """Return whether the subscriptions were just invoiced without problems.
 
         :rtype: bool
         """
@@ -73,12 +73,12 @@ class SaleOrder(models.Model):
     def _get_billing_turns(self, domain):
         """Return the turns of the scheduled action.
 
-        :param Domain domain: which subscriptions
-        :return: of :class:`~..subscription.runner.Turn`
+        :param Domain domain: subscriptions to invoice
+        :return: :class:`~..subscription.runner.Turn` objects
         :rtype: list
         """
         due = domain & self._get_billing_domain()
-        # What failed today would take its hundred with it once more: it comes later, alone.
+        # Subscriptions that failed today would fail their whole batch again, so they run last, one by one.
         today = fields.Date.today()
         apart = Domain("id", "in", self.search(due & Domain("set_aside_on", ">=", today)).ids)
         together = Domain("set_aside_on", "=", False) | Domain("set_aside_on", "<", today)
@@ -86,28 +86,28 @@ class SaleOrder(models.Model):
         return [turn, turn._replace(domain=due & apart, size=1)]
 
     def _get_billing_domain(self):
-        """Return the domain of the subscriptions to invoice today. One that closes today is not: the close wins.
+        """Return the domain of the subscriptions to invoice today, without those that close today.
 
         :rtype: Domain
         """
         return self._get_chargeable_domain() & self._get_due_domain("next_invoice_date")
 
     def _get_bill_now_domain(self):
-        """Return the domain of the subscriptions for which the scheduled action has something to do.
+        """Return the domain of the subscriptions that the scheduled action would process.
 
         :rtype: Domain
         """
         return self._get_billing_domain()
 
     def _get_chargeable_domain(self):
-        """Return the domain of the subscriptions that may be invoiced and charged at this moment.
+        """Return the domain of the subscriptions that can be invoiced and charged now.
 
         :rtype: Domain
         """
         return Domain("subscription_state", "=", "progress") & self._get_billable_end_domain()
 
     def _get_billable_end_domain(self):
-        """Return the domain of the subscriptions that have something to bill before their end.
+        """Return the domain of the subscriptions whose end date has not come yet.
 
         :rtype: Domain
         """
@@ -121,7 +121,7 @@ class SaleOrder(models.Model):
             invoices._schedule_subscription_mail()
 
     def _make_period_invoices(self):
-        """Make a draft invoice of the next period of each of these subscriptions, which are of one company.
+        """Create a draft invoice for the next period of each of these subscriptions, which belong to one company.
 
         :rtype: account.move
         """
@@ -146,14 +146,14 @@ class SaleOrder(models.Model):
             order._check_period_amount(invoice, *stretches[order.id])
         invoices._message_log_batch(
             {
-                invoice.id: self.env._("Made for the subscription %(order)s.", order=order._get_html_link())
+                invoice.id: self.env._("Created for the subscription %(order)s.", order=order._get_html_link())
                 for order, invoice in zip(self, invoices, strict=True)
             }
         )
         return invoices
 
     def _prefetch_for_invoices(self):
-        """Read for all orders at once what invoicing would read one by one, and what has changed with the day."""
+        """Prefetch what invoicing would read order by order, and recompute quantities that depend on the date."""
         lines = self.order_line
         recurring = lines.filtered("is_recurring")
         if recurring.filtered(lambda line: line.qty_to_invoice != line.product_uom_qty):
@@ -166,7 +166,7 @@ class SaleOrder(models.Model):
         customers.filtered(lambda customer: not customer.customer_rank).mapped("child_ids")
 
     def _set_default_journals(self, vals_list):
-        """Give invoices the journal that each would look for by itself, looked for once.
+        """Set the default journal of the invoices, searched only once per currency.
 
         :param list vals_list: values of invoices of one company
         """
@@ -202,20 +202,19 @@ class SaleOrder(models.Model):
         return stretches
 
     def _prepare_period_invoice(self, date_start, date_end):
-        """Return the values of the invoice of a period: its recurring lines, and what else is to invoice by now.
+        """Return the values of the invoice of a period: its recurring lines, and other lines to invoice.
 
         :param date date_start: first day of the period
         :param date date_end: first day after it
         :rtype: dict
-        :raises UserError: if a draft invoice of that period exists already
+        :raises UserError: if the period already has a draft invoice
         """
         self.ensure_one()
         order = self.with_context(lang=self.partner_invoice_id.lang)
         if any(line.is_recurring and line.qty_to_invoice != line.product_uom_qty for line in order.order_line):
             raise UserError(
                 self.env._(
-                    "A draft invoice of %(order)s exists already: post it, and it is the invoice of this period; or "
-                    "delete it.",
+                    "%(order)s already has a draft invoice. Post it as the invoice of this period, or delete it.",
                     order=self.display_name,
                 )
             )
@@ -232,7 +231,7 @@ class SaleOrder(models.Model):
         return values
 
     def _counts_draft_invoices(self):
-        """Return whether what a draft invoice bills is no longer to invoice.
+        """Return whether quantities on draft invoices count as invoiced.
 
         :rtype: bool
         """
@@ -242,7 +241,7 @@ class SaleOrder(models.Model):
     def _get_lines_to_bill(self):
         """Return the lines that the scheduled action invoices now, with their sections and notes.
 
-        Down payments are taken off; what else was invoiced too much, or credited, is nothing to decide at night.
+        Down payments are deducted. Other lines that were overinvoiced or credited are left to users.
 
         :rtype: sale.order.line
         """
@@ -259,7 +258,7 @@ class SaleOrder(models.Model):
         recurring = self.order_line.filtered("is_recurring") if self.plan_id and not final else self.order_line.browse()
         if not any(line.qty_to_invoice < 0 for line in recurring):
             return lines
-        # A discount of every period belongs to its invoice, whether or not down payments are taken off.
+        # A recurring discount belongs on the invoice of its period, whether or not down payments are deducted.
         return (
             super()
             ._get_invoiceable_lines(True)
@@ -267,20 +266,20 @@ class SaleOrder(models.Model):
         )
 
     def _check_period_amount(self, invoice, date_start, date_end):
-        """Refuse to invoice another price for a period than the order says, and with it portal, mails and MRR.
+        """Check that an invoice has the price agreed in the order, which the portal, mails and MRR show.
 
         :param invoice: the draft `account.move` of the period
         :param date date_start: first day of the period
         :param date date_end: first day after it
-        :raises UserError: naming both amounts
+        :raises UserError: with both amounts, if they differ
         """
         self.ensure_one()
         if not self._has_agreed_amount(invoice, date_start, date_end):
             agreed, invoiced, _tolerance = self._get_period_amounts(invoice, date_start, date_end)
             raise UserError(
                 self.env._(
-                    "The period of %(order)s that begins on %(start)s costs %(agreed)s without taxes, but its invoice "
-                    "would say %(invoiced)s. Correct the lines of the order, or invoice this period manually.",
+                    "The period of %(order)s starting on %(start)s costs %(agreed)s without taxes, but its invoice would "
+                    "be for %(invoiced)s. Correct the order lines, or invoice this period manually.",
                     order=self.display_name,
                     start=format_date(self.env, date_start),
                     agreed=self.currency_id.format(agreed),
@@ -289,7 +288,7 @@ class SaleOrder(models.Model):
             )
 
     def _has_agreed_amount(self, invoice, date_start, date_end):
-        """Return whether an invoice says the price of a period that the order says.
+        """Return whether an invoice has the price of a period agreed in the order.
 
         :param invoice: the draft `account.move` of the period
         :param date date_start: first day of the period
@@ -301,7 +300,7 @@ class SaleOrder(models.Model):
         return self.currency_id.compare_amounts(abs(agreed - invoiced), tolerance) <= 0
 
     def _get_period_amounts(self, invoice, date_start, date_end):
-        """Return what a period costs without taxes, what its invoice says, and by how much rounding lets them differ.
+        """Return the price of a period and the amount of its invoice, without taxes, and the tolerance for rounding.
 
         :param invoice: the draft `account.move` of the period
         :param date date_start: first day of the period
@@ -311,12 +310,12 @@ class SaleOrder(models.Model):
         self.ensure_one()
         lines = invoice.invoice_line_ids.filtered(lambda line: line.subscription_id == self)
         share = float(self.plan_id._get_period_share(self.anchor_date, date_start, date_end))
-        # Each line is rounded on its own.
+        # Each line is rounded separately.
         tolerance = self.currency_id.rounding * len(lines)
         return self.recurring_total * share, sum(lines.mapped("price_subtotal")), tolerance
 
     def _create_account_invoices(self, invoice_vals_list, final):
-        """Let Odoo's own invoicing say on its lines what they bill, as :meth:`_prepare_invoice_line` has prepared it."""
+        """Allow Odoo's own invoicing to write the billed periods prepared by :meth:`_prepare_invoice_line`."""
         if not any(order.plan_id for order in self):
             return super()._create_account_invoices(invoice_vals_list, final)
         invoices = super(SaleOrder, as_method(self))._create_account_invoices(invoice_vals_list, final)
@@ -324,7 +323,7 @@ class SaleOrder(models.Model):
 
     @api.depends("next_invoice_date", "subscription_state")
     def _compute_is_billing_due(self):
-        # sudo: only whether something is due is given away, to users who may read the order.
+        # sudo: only whether the order is due is shown, to users who can read the order.
         due = self.sudo().filtered_domain(self._get_bill_now_domain())
         for order in self:
             order.is_billing_due = order in due
@@ -335,7 +334,7 @@ class SaleOrder(models.Model):
             order.billing_status = order._get_billing_status() if order.plan_id else False
 
     def _get_billing_status(self):
-        """Return why a subscription is, or is not, invoiced now and next, as a sentence.
+        """Return when a subscription will be invoiced next, or the reason why it will not, as a sentence.
 
         :rtype: str
         """
@@ -347,14 +346,14 @@ class SaleOrder(models.Model):
             return self._get_end_status()
         if self.next_invoice_date <= today:
             return self.env._(
-                "%(order)s is due since %(date)s: the next run of the scheduled action invoices it.",
+                "%(order)s has been due since %(date)s. The next run of the scheduled action will invoice it.",
                 order=self.display_name,
                 date=format_date(self.env, self.next_invoice_date),
             )
         return self._get_next_invoice_status()
 
     def _get_billing_obstacle(self):
-        """Return why a subscription is not invoiced at all for the time being, or False.
+        """Return the reason why a subscription is currently not invoiced, or False.
 
         :rtype: str | bool
         """
@@ -364,7 +363,7 @@ class SaleOrder(models.Model):
         if self.next_invoice_date:
             return False
         return self.env._(
-            "%(order)s has no next invoice date, so it is not invoiced. Pause and resume it to get one.",
+            "%(order)s has no next invoice date, so it will not be invoiced. Pause and resume it to set one.",
             order=self.display_name,
         )
 
@@ -372,42 +371,44 @@ class SaleOrder(models.Model):
     def _get_state_refusals(self, action):
         refusals = super()._get_state_refusals(action)
         if action == "bill":
-            quotation = self.env._("%(order)s is not confirmed: it is invoiced from its start date on.")
-            ended = self.env._("%(order)s has ended: nothing more is invoiced.")
+            quotation = self.env._(
+                "%(order)s is not confirmed. Once confirmed, it will be invoiced from its start date."
+            )
+            ended = self.env._("%(order)s has ended and will not be invoiced again.")
             refusals |= dict.fromkeys(("quotation", "renewal"), quotation)
             refusals |= dict.fromkeys(self._get_ended_states(), ended)
-            refusals["paused"] = self.env._("%(order)s is paused: nothing is invoiced until it is resumed.")
+            refusals["paused"] = self.env._("%(order)s is paused and will not be invoiced until it is resumed.")
         return refusals
 
     def _get_next_invoice_status(self):
-        """Return when a subscription is invoiced next, and what happens with the invoice, as a sentence.
+        """Return when a subscription will be invoiced next, and what happens to the invoice, as a sentence.
 
         :rtype: str
         """
         self.ensure_one()
         return self.env._(
-            "%(order)s is next invoiced on %(date)s, and the invoice sent to the customer.",
+            "%(order)s will next be invoiced on %(date)s, and the invoice will be sent to the customer.",
             order=self.display_name,
             date=format_date(self.env, self.next_invoice_date),
         )
 
     def _is_billed_to_end(self, today):
-        """Tell whether nothing more is invoiced before the end date.
+        """Return whether nothing more will be invoiced before the end date.
 
-        :param date today: where the company is
+        :param date today: current date of the company
         :rtype: bool
         """
         self.ensure_one()
         return bool(self.end_date) and (self.end_date <= today or self.end_date <= self.next_invoice_date)
 
     def _get_end_status(self):
-        """Return what becomes of a subscription on its end date, before which nothing more is invoiced, as a sentence.
+        """Return what happens to a fully invoiced subscription on its end date, as a sentence.
 
         :rtype: str
         """
         self.ensure_one()
         return self.env._(
-            "%(order)s closes on %(date)s: nothing more is invoiced.",
+            "%(order)s is scheduled to close on %(date)s and will not be invoiced again.",
             order=self.display_name,
             date=format_date(self.env, self.end_date),
         )
@@ -420,9 +421,9 @@ class SaleOrder(models.Model):
             )
 
     def _get_upcoming_periods(self):
-        """Return the periods that are invoiced next, as far as anything is planned.
+        """Return the next periods to invoice, up to the end date or a limit.
 
-        :return: for each: ``date_start``, ``date_end`` (first day after it), ``amount`` (without taxes)
+        :return: a dict per period: ``date_start``, ``date_end`` (first day after it), ``amount`` (without taxes)
         :rtype: list
         """
         self.ensure_one()
@@ -436,15 +437,15 @@ class SaleOrder(models.Model):
         return periods
 
     def _set_aside(self, error):
-        """Let what could not be invoiced on its day be found among the orders to invoice, too."""
+        """Update the invoice status, so that overdue orders appear among those to invoice."""
         res = super()._set_aside(error)
         self.order_line._compute_invoice_status()
         return res
 
     def _get_billing_summary(self, billed):
-        """Return what became of subscriptions that were to be invoiced, as a sentence.
+        """Return the result of invoicing these subscriptions, as a sentence.
 
-        :param billed: those that were dealt with
+        :param billed: the subscriptions that were processed
         :rtype: str
         """
         if self <= billed:

@@ -5,7 +5,7 @@ from odoo.tools import format_date
 
 
 class SaleOrderLine(models.Model):
-    """What of a line is to invoice, and what its invoice line says about the period."""
+    """Quantities to invoice, and the period on invoice lines."""
 
     _inherit = "sale.order.line"
 
@@ -20,7 +20,7 @@ class SaleOrderLine(models.Model):
 
     @api.depends("order_id.subscription_state", "order_id.next_invoice_date")
     def _compute_invoice_status(self):
-        """Let a recurring line be to invoice when something of a period is due, and invoiced until then."""
+        """Set recurring lines to “to invoice” while part of a period is due, and to “invoiced” otherwise."""
         res = super()._compute_invoice_status()
         for order, lines in self.filtered("is_recurring").grouped("order_id").items():
             if order.state != "sale":
@@ -47,18 +47,18 @@ class SaleOrderLine(models.Model):
         return res
 
     def _get_due_share(self):
-        """Return how much of a recurring line is to invoice now, as a part of 1."""
+        """Return the fraction of a recurring line to invoice now, from 0 to 1."""
         self.ensure_one()
         due = self.invoice_status == "to invoice" and self.product_uom_qty
         return self.qty_to_invoice / self.product_uom_qty if due else 0
 
     def _get_quantity_left(self, date_start):
-        """Return how much of this recurring line no invoice of a period has.
+        """Return the quantity of this recurring line that no invoice of a period bills.
 
-        What was credited in part is not left: only an invoice that is credited in full does not count any more.
+        Partial credits are ignored: an invoice counts until it is credited in full.
 
         :param date date_start: first day of the period
-        :return: in the unit of the line; negative for a line of negative quantity, such as a discount
+        :return: quantity in the unit of the line; negative for lines of negative quantity, such as discounts
         :rtype: float
         """
         self.ensure_one()
@@ -72,11 +72,12 @@ class SaleOrderLine(models.Model):
         return self._subtract_billed(self.product_uom_qty, billing)
 
     def _get_quantity_to_bill(self):
-        """Return how much of this line the scheduled action invoices: of a line that is invoiced once, what none ever had.
+        """Return the quantity of this line that the scheduled action invoices.
 
-        What was credited of that is left to people: it stays to invoice for Odoo's own button.
+        For one-time lines, this is the quantity never invoiced before. Credited quantities stay to invoice, but only with
+        Odoo's own button.
 
-        :return: in the unit of the line, with the sign of what is agreed on
+        :return: quantity in the unit of the line, with the sign of the ordered quantity
         :rtype: float
         """
         self.ensure_one()
@@ -86,11 +87,11 @@ class SaleOrderLine(models.Model):
         return self._subtract_billed(self.qty_to_invoice + self.qty_invoiced, valid)
 
     def _subtract_billed(self, agreed, invoice_lines):
-        """Return what is left of a quantity of this line.
+        """Return the part of a quantity of this line that is not billed yet.
 
         :param float agreed: the quantity, in the unit of the line
-        :param invoice_lines: `account.move.line` that bill this line or credit it, which does not count
-        :return: zero, or a part of the quantity, with its sign
+        :param invoice_lines: `account.move.line` of this line; those that credit it are ignored
+        :return: zero, or the part of the quantity that is left, with the same sign
         :rtype: float
         """
         self.ensure_one()
@@ -99,11 +100,11 @@ class SaleOrderLine(models.Model):
         return sign * max(sign * agreed - billed, 0)
 
     def _get_billed_quantity(self, invoice_lines, sign):
-        """Return how much of this line invoice lines bill, whatever others credit.
+        """Return the quantity of this line that invoice lines bill, ignoring those that credit it.
 
         :param invoice_lines: `account.move.line`
-        :param int sign: 1 if a quantity above zero bills the line, -1 if one below does
-        :return: in the unit of the line, never negative
+        :param int sign: 1 if positive quantities bill the line, -1 if negative ones do
+        :return: quantity in the unit of the line, never negative
         :rtype: float
         """
         self.ensure_one()
@@ -116,9 +117,9 @@ class SaleOrderLine(models.Model):
         return sum(quantity for quantity in quantities if quantity > 0)
 
     def _prepare_one_time_values(self):
-        """Return what is particular about a line that is invoiced once when the scheduled action invoices it.
+        """Return the values specific to a one-time line that the scheduled action invoices.
 
-        :return: of the invoice line; empty for sections and notes
+        :return: values of the invoice line; empty for sections and notes
         :rtype: dict
         """
         self.ensure_one()
@@ -126,7 +127,7 @@ class SaleOrderLine(models.Model):
             return {}
         if not self.is_downpayment:
             return {"quantity": self._get_quantity_to_bill()}
-        # It is taken off, as Odoo's own invoicing does; or what an earlier invoice was too small for.
+        # Deduct the whole down payment, like Odoo's own invoicing, or the rest that earlier invoices were too small for.
         if self.qty_to_invoice > -1:
             return self._prepare_down_payment_rest()
         taxes = self.env["account.tax"]
@@ -136,7 +137,7 @@ class SaleOrderLine(models.Model):
         }
 
     def _prepare_down_payment_rest(self):
-        """Return what takes the rest of a down payment off an invoice, after a part was taken off earlier ones.
+        """Return the values that deduct the rest of a down payment, after earlier invoices deducted a part.
 
         :return: values of the invoice line
         :rtype: dict
@@ -148,9 +149,9 @@ class SaleOrderLine(models.Model):
         return {"quantity": quantity, "price_unit": -rest / quantity, "extra_tax_data": False}
 
     def _without(self, dropped):
-        """Return these lines without some of them, and without the sections and notes in which nothing is left then.
+        """Return these lines without some of them, and without sections and notes that would be left empty.
 
-        :param dropped: `sale.order.line`
+        :param dropped: the `sale.order.line` to leave out
         :rtype: sale.order.line
         """
         if not dropped & self:
@@ -173,9 +174,9 @@ class SaleOrderLine(models.Model):
         return values
 
     def _prepare_subscription_values(self, values):
-        """Return what the invoice line of a recurring line says about the period that it bills.
+        """Return the values of the invoice line of a recurring line that depend on its period.
 
-        :param dict values: of the invoice line, with the period if it is chosen already
+        :param dict values: values of the invoice line, with the period if already known
         :rtype: dict
         """
         self.ensure_one()
@@ -192,17 +193,17 @@ class SaleOrderLine(models.Model):
             "subscription_period_end": date_end,
         }
         if "price_unit" not in values:
-            # A combo is the heading of its parts, which have the price.
+            # A combo is a heading; its parts have the price.
             return period
         share = order.plan_id._get_period_share(order.anchor_date, date_start, date_end)
         return period | {
             "name": f"{values['name']}\n{self._get_period_text(date_start, date_end)}",
-            # What is left of a period after an interruption costs its share of the days.
+            # The rest of a period after an interruption is prorated by days.
             "price_unit": values["price_unit"] * float(share),
         }
 
     def _get_period_text(self, date_start, date_end):
-        """Return a period as the customer reads it: first to last day.
+        """Return a period as shown to the customer, from the first to the last day.
 
         :rtype: str
         """

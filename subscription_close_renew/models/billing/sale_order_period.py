@@ -5,7 +5,7 @@ from odoo.tools import SQL, format_date
 
 
 class SaleOrder(models.Model):
-    """Which stretch of time an invoice bills, and which is billed next."""
+    """The periods of a subscription: those that invoices bill, and the one to bill next."""
 
     _inherit = "sale.order"
 
@@ -20,7 +20,7 @@ class SaleOrder(models.Model):
         copy=False,
         readonly=True,
         guarded=True,
-        help="When the subscription last went on after a pause or a close. What it missed before is never invoiced.",
+        help="When the subscription was last resumed or reopened. The time missed before is never invoiced.",
     )
 
     def _check_dates_by_hand(self, vals):
@@ -47,14 +47,14 @@ class SaleOrder(models.Model):
         return super()._get_event_date(event)
 
     def _claim_periods(self, invoices):
-        """Record which period of each of these subscriptions the invoices bill, and move their next invoice date.
+        """Record the periods of these subscriptions that the invoices bill, and move their next invoice date.
 
-        An invoice that is posted again takes back the period that it had, whatever has become of the subscription.
-        Any other bills the period that its lines name, as long as the subscription runs; one that only adds what was
-        not billed yet (more seats, a line left out before) belongs to a period that is billed already.
+        An invoice that is posted again claims its previous period, whatever the state of the subscription. Any other
+        invoice bills the period on its lines, as long as the subscription is running. An invoice that only adds what was
+        not billed yet (more seats, a line left out before) is added to a period that is already billed.
 
         :param invoices: posted `account.move` with recurring lines of the subscriptions
-        :raises UserError: if a period is billed already
+        :raises UserError: if a period is already billed
         """
         starts = invoices.invoice_line_ids.mapped("subscription_period_start") + self.mapped("next_invoice_date")
         periods = self.env["sale.subscription.period"].search(
@@ -77,13 +77,13 @@ class SaleOrder(models.Model):
         self._update_next_invoice_date()
 
     def _claim_period(self, invoice, periods):
-        """Let an invoice bill the period that its lines name, or the next one.
+        """Claim the period on the lines of an invoice, or the next period.
 
         :param invoice: a posted `account.move` with recurring lines of the subscription
-        :param periods: all `sale.subscription.period` that may be that one
-        :return: values of the periods to make
+        :param periods: `sale.subscription.period` to search for that period
+        :return: values of the periods to create
         :rtype: list
-        :raises UserError: if the period is billed already
+        :raises UserError: if the period is already billed
         """
         self.ensure_one()
         self._check_claim(invoice)
@@ -98,15 +98,15 @@ class SaleOrder(models.Model):
         if period.state == "draft":
             period._take_over(invoice)
         elif not any(invoice.invoice_line_ids.filtered(lambda line: line.subscription_id == self).mapped("quantity")):
-            # What bills nothing does not keep the period billed when its invoice is credited.
+            # An invoice of zero quantity must not keep the period billed when the other invoice is credited.
             return []
         elif self._is_completing(period, invoice) or period._is_credit_taken_back_by(invoice):
             period.invoice_ids = [Command.link(invoice.id)]
         else:
             raise UserError(
                 self.env._(
-                    "%(invoice)s would invoice %(order)s from %(start)s to %(end)s once more: %(billed)s did already. "
-                    "Delete it, or take its subscription lines out.",
+                    "%(invoice)s would invoice %(order)s from %(start)s to %(end)s again: %(billed)s already did. Delete it, "
+                    "or remove its subscription lines.",
                     invoice=invoice.display_name,
                     order=self.display_name,
                     start=format_date(self.env, period.date_start),
@@ -117,10 +117,10 @@ class SaleOrder(models.Model):
         return []
 
     def _check_claim(self, invoice):
-        """Refuse an invoice whose lines do not bill a period of this subscription, from lines of its own.
+        """Check that the lines of an invoice come from this subscription and bill one of its periods.
 
         :param invoice: a posted `account.move`
-        :raises UserError: if a line comes from elsewhere, or names days that are no period
+        :raises UserError: if a line comes from another order, or its dates are not a period
         """
         self.ensure_one()
         for line in invoice.invoice_line_ids.filtered(lambda line: line.subscription_id == self):
@@ -141,7 +141,7 @@ class SaleOrder(models.Model):
                 )
 
     def _get_invoiced_period(self, invoice):
-        """Return the first day that an invoice bills, and the first day after that.
+        """Return the first day that an invoice bills, and the first day after the period.
 
         :rtype: tuple
         """
@@ -155,7 +155,7 @@ class SaleOrder(models.Model):
         return date_start, self._get_period_end(date_start)
 
     def _is_completing(self, period, invoice):
-        """Tell whether an invoice bills nothing of a period but what its other invoices left out.
+        """Return whether an invoice bills only what the other invoices of a period left out.
 
         :rtype: bool
         """
@@ -172,17 +172,17 @@ class SaleOrder(models.Model):
         return True
 
     def _update_next_invoice_date(self):
-        """Let subscriptions that run bill their earliest unbilled period next."""
+        """Set the next invoice date of running subscriptions to their earliest unbilled period."""
         running = self.filtered(lambda order: order._is_running())
         if not running:
             return
         dates = running._get_next_unbilled_dates()
-        # The Billing tab shows what was billed when: the chatter is for what people do.
+        # The Billing tab shows the billed periods; the chatter only shows what people do.
         for date, orders in running._without_tracking().grouped(lambda order: dates[order.id]).items():
             orders._write_subscription({"next_invoice_date": date})
 
     def _is_to_invoice(self):
-        """Tell whether the next period is due, or the current one not wholly invoiced.
+        """Return whether the next period is due, or the current one not fully invoiced.
 
         :rtype: bool
         """
@@ -191,9 +191,10 @@ class SaleOrder(models.Model):
         return bool(date_start) and date_start <= self.company_id._get_subscription_today()
 
     def _get_period_to_invoice(self):
-        """Return the first day of the period that an invoice bills which somebody makes now.
+        """Return the first day of the period that an invoice created now would bill.
 
-        This is the next period, also before its time; or the current one while something of it is left to invoice.
+        This is the current period while part of it is left to invoice, and otherwise the next period, even before it is
+        due.
 
         :return: False while nothing can be invoiced
         :rtype: date | bool
@@ -234,9 +235,9 @@ class SaleOrder(models.Model):
         }
 
     def _get_period_end(self, date_start):
-        """Return the first day after the period that begins on a day.
+        """Return the first day after the period that starts on a day.
 
-        A period that was billed before and freed keeps its end; any other ends where the anchor says.
+        A released period keeps its end; the end of any other period is counted from the anchor.
 
         :param date date_start: first day of the period
         :rtype: date
@@ -247,16 +248,16 @@ class SaleOrder(models.Model):
         return min(freed[:1].date_end or date_end, date_end)
 
     def _can_begin_period(self, date_start):
-        """Return whether a period of this subscription can begin on a day.
+        """Return whether a period of this subscription can start on a day.
 
-        :param date date_start: where an invoice says that it begins
+        :param date date_start: first day of the period, according to an invoice
         :rtype: bool
         """
         self.ensure_one()
         if self.start_date and date_start < self.start_date:
             return False
         next_date = self.next_invoice_date or date_start
-        # What follows a period that was freed may be invoiced before that one.
+        # The periods after a released period can be invoiced before it.
         if date_start > max(self.period_ids.mapped("date_end"), default=next_date) and date_start > next_date:
             return False
         known = {self.start_date, self.next_invoice_date, self.resumed_on, *self.period_ids.mapped("date_start")}
@@ -277,7 +278,7 @@ class SaleOrder(models.Model):
         return self.period_ids.filtered(lambda period: period.state == "invoiced")
 
     def _get_billed_until(self):
-        """Return the first day that no invoice covers, or False when nothing was invoiced yet.
+        """Return the first day that no invoice covers, or False if nothing has been invoiced yet.
 
         :rtype: date | bool
         """
@@ -293,10 +294,9 @@ class SaleOrder(models.Model):
         return self._get_next_unbilled_dates()[self.id]
 
     def _get_next_unbilled_dates(self):
-        """Return the first day of each subscription's earliest period to bill: an open one, else what follows the last.
+        """Return the first day of each subscription's earliest period to bill: an open period, or the one after the last.
 
-        What lies between the last period and the day on which the subscription last went on, after a pause or a
-        close, is never billed.
+        The time between the last period and the day the subscription was last resumed or reopened is never billed.
 
         :return: ``{id: date}``
         :rtype: dict
@@ -323,7 +323,7 @@ class SaleOrder(models.Model):
         dates = {}
         for order in self:
             billed_until, open_start = known.get(order.id, (None, None))
-            # A subscription taken over from elsewhere has a next invoice date, and no periods.
+            # Imported subscriptions have a next invoice date, but no periods.
             following = max(
                 filter(None, (billed_until or order.next_invoice_date or order.start_date, order.resumed_on))
             )
@@ -331,42 +331,42 @@ class SaleOrder(models.Model):
         return dates
 
     def _check_next_invoice_date(self, day):
-        """Refuse a next invoice date before the start, in what is invoiced already, or in a time without service.
+        """Check that a next invoice date is not before the start, already invoiced, or in a time without service.
 
-        :param date day: as it was entered
-        :raises UserError: with the earliest possible day
+        :param date day: the date entered
+        :raises UserError: with the earliest possible date
         """
         self.ensure_one()
-        # Which days are billed is told to whoever may change the order.
+        # sudo: only the earliest possible date is shown, to users who can read the order.
         order = self.sudo()
         freed = order.period_ids.filtered(lambda period: period.date_start == day and period.state == "cancelled")
         earliest = max(filter(None, (order._get_billed_until(), order.resumed_on, order.start_date)), default=day)
         if day < earliest and not freed:
             raise UserError(
                 self.env._(
-                    "%(order)s is next invoiced on %(date)s at the earliest: what lies before is invoiced already, or "
-                    "was no part of the subscription.",
+                    "The next invoice date of %(order)s cannot be before %(date)s: earlier days are already invoiced or "
+                    "were not part of the subscription.",
                     order=self.display_name,
                     date=format_date(self.env, earliest),
                 )
             )
 
     def _get_draft_period(self):
-        """Return the period that is in preparation, with its draft invoice, if there is one.
+        """Return the draft period and its draft invoice, if any.
 
         :rtype: sale.subscription.period
         """
         self.ensure_one()
-        reserved = self.period_ids.filtered(lambda period: period.state == "draft")
-        # Somebody may have deleted or cancelled the invoice meanwhile: the period is prepared anew.
-        empty = reserved.filtered(lambda period: not period._get_open_invoice())
+        drafts = self.period_ids.filtered(lambda period: period.state == "draft")
+        # The invoice may have been deleted or cancelled, so that the period needs a new one.
+        empty = drafts.filtered(lambda period: not period._get_open_invoice())
         empty.unlink()
-        return (reserved - empty)[:1]
+        return (drafts - empty)[:1]
 
     def _make_draft_period(self):
-        """Make the draft invoice of the next period.
+        """Create the draft invoice of the next period.
 
-        :return: the period in preparation
+        :return: the draft period
         :rtype: sale.subscription.period
         """
         self.ensure_one()

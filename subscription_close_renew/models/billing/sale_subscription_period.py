@@ -24,15 +24,15 @@ class SaleSubscriptionPeriod(models.Model):
     currency_id = fields.Many2one(related="order_id.currency_id")
     date_start = fields.Date(string="From", required=True, help="First day of the period.")
     date_end = fields.Date(
-        string="Until", required=True, help="First day of the next period: the day before is the last of this one."
+        string="Until", required=True, help="First day of the next period; the day before is the last day of this one."
     )
     date_last = fields.Date(string="To", compute="_compute_date_last", help="Last day of the period.")
     state = fields.Selection(
-        selection=[("draft", "In Preparation"), ("invoiced", "Invoiced"), ("cancelled", "Cancelled")],
+        selection=[("draft", "Draft"), ("invoiced", "Invoiced"), ("cancelled", "Cancelled")],
         required=True,
         default="invoiced",
-        help="A period in preparation has a draft invoice, whose payment is asked for first. A cancelled one has no "
-        "valid invoice any more, and is billed again.",
+        help="A draft period has a draft invoice, whose payment is requested before it is posted. A cancelled period no "
+        "longer has a valid invoice and will be invoiced again.",
     )
     invoice_ids = fields.Many2many(
         comodel_name="account.move",
@@ -47,11 +47,11 @@ class SaleSubscriptionPeriod(models.Model):
 
     _one_invoice_per_period = models.UniqueIndex(
         "(order_id, date_start) WHERE state != 'cancelled'",
-        "This period of the subscription is invoiced already.",
+        "This period of the subscription is already invoiced.",
     )
     _dates_in_order = models.Constraint(
         "CHECK (date_start < date_end)",
-        "A period ends after it begins.",
+        "A period must end after it starts.",
     )
 
     @api.depends("date_end")
@@ -87,8 +87,8 @@ class SaleSubscriptionPeriod(models.Model):
             period, billed = self.browse(later), self.browse(earlier)
             raise ValidationError(
                 self.env._(
-                    "%(order)s is invoiced until %(end)s already, so no period can begin on %(start)s. Set its "
-                    "next invoice date to %(end)s.",
+                    "%(order)s is already invoiced until %(end)s, so no period can start on %(start)s. Set its next "
+                    "invoice date to %(end)s.",
                     order=period.order_id.display_name,
                     start=format_date(self.env, period.date_start),
                     end=format_date(self.env, billed.date_end),
@@ -107,13 +107,13 @@ class SaleSubscriptionPeriod(models.Model):
             )
 
     def _is_free(self):
-        """Tell whether a period was billed once, and neither this row nor another bills it now."""
+        """Return whether a period was billed before, but neither this record nor another one bills it now."""
         self.ensure_one()
         twins = self.order_id.period_ids.filtered(lambda period: period.date_start == self.date_start)
         return set(twins.mapped("state")) == {"cancelled"}
 
     def _is_credit_taken_back_by(self, invoice):
-        """Return whether an invoice asks for no more than what was credited of this period, which is still billed.
+        """Return whether an invoice reverses a credit note of this still billed period, for at most the same amount.
 
         :param invoice: a posted `account.move`
         :rtype: bool
@@ -124,7 +124,7 @@ class SaleSubscriptionPeriod(models.Model):
         return bool(note) and note.reversed_entry_id in billed and invoice.amount_total <= note.amount_total
 
     def _take_over(self, invoice):
-        """Let an invoice made manually bill a draft period, in place of the draft invoice that was made for it.
+        """Replace the draft invoice of a draft period with an invoice created manually.
 
         :param invoice: a posted `account.move`
         """
@@ -134,7 +134,7 @@ class SaleSubscriptionPeriod(models.Model):
         drafts.button_cancel()
 
     def _prepare_take_over_values(self, invoice):
-        """Return the values of a draft period that another invoice bills.
+        """Return the values of a draft period that is billed by another invoice.
 
         :param invoice: a posted `account.move`
         :rtype: dict
@@ -142,34 +142,34 @@ class SaleSubscriptionPeriod(models.Model):
         return {"state": "invoiced", "invoice_ids": [Command.set(invoice.ids)]}
 
     def _claim(self):
-        """Let the periods be billed by an invoice of theirs that was just posted."""
+        """Mark these periods as invoiced after one of their invoices was posted."""
         self.filtered(lambda period: period.state == "draft" or period._is_free()).state = "invoiced"
 
     def _release(self):
-        """Free the periods none of whose invoices counts any longer, and bill them again from the earliest.
+        """Release the periods whose invoices no longer count, so that they are billed again, the earliest first.
 
-        :return: the periods that were freed
+        :return: the released periods
         :rtype: sale.subscription.period
         """
         released = self.filtered(
             lambda period: period.state == "invoiced" and not any(move._is_billing() for move in period.invoice_ids)
         )
         released.write(self._prepare_release_values())
-        # The index must see it before the period is claimed again.
+        # The unique index must see the new state before the period is claimed again.
         released.flush_recordset(["state"])
         released.order_id._update_next_invoice_date()
         return released
 
     @api.model
     def _prepare_release_values(self):
-        """Return the values of a period that is to be billed again.
+        """Return the values of a period to be billed again.
 
         :rtype: dict
         """
         return {"state": "cancelled"}
 
     def _get_credited_message(self):
-        """Return what the chatter says about a period whose invoice was credited in full.
+        """Return the chatter message for a period whose invoice was credited in full.
 
         :rtype: Markup
         """
@@ -193,12 +193,12 @@ class SaleSubscriptionPeriod(models.Model):
             )
         return self.env._(
             "%(invoice)s is credited in full: its period (%(start)s to %(end)s) will be invoiced again, unless the "
-            "subscription is closed or paused before.",
+            "subscription is closed or paused before then.",
             **values,
         )
 
     def _is_paid(self):
-        """Tell whether nothing is left to pay for a period.
+        """Return whether a period is fully paid.
 
         :rtype: bool
         """
@@ -207,7 +207,7 @@ class SaleSubscriptionPeriod(models.Model):
         return bool(posted) and set(posted.mapped("payment_state")) <= {"paid", "in_payment", "reversed"}
 
     def _get_open_invoice(self):
-        """Return the invoice of a period that is still to be paid, be it a draft or posted: of several, the first made.
+        """Return the first draft or unpaid invoice of a period.
 
         :rtype: account.move
         """
@@ -218,14 +218,14 @@ class SaleSubscriptionPeriod(models.Model):
         ).sorted("id")[:1]
 
     def _post_drafts(self):
-        """Post the draft invoices of periods in preparation, which claim these."""
+        """Post the draft invoices of draft periods, which are then claimed."""
         drafts = self.invoice_ids.filtered(lambda invoice: invoice.state == "draft")
         for invoice in drafts:
             invoice.invoice_date = invoice.company_id._get_subscription_today()
         drafts._post(soft=False)
 
     def _drop_drafts(self):
-        """Give up periods in preparation: their draft invoices are cancelled, and nothing of them is left."""
-        reserved = self.filtered(lambda period: period.state == "draft")
-        reserved.invoice_ids.filtered(lambda invoice: invoice.state == "draft").button_cancel()
-        reserved.unlink()
+        """Delete draft periods and cancel their draft invoices."""
+        drafts = self.filtered(lambda period: period.state == "draft")
+        drafts.invoice_ids.filtered(lambda invoice: invoice.state == "draft").button_cancel()
+        drafts.unlink()

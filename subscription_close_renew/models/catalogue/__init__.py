@@ -1,6 +1,6 @@
-"""Recurring plans, and what subscription products cost with each of them."""
+"""Recurring plans, and the prices of subscription products with each plan."""
 
-# The order is that in which Odoo applies the classes: what is overridden comes first.
+# Odoo applies the classes in this order: overridden classes come first.
 # isort: off
 from . import sale_subscription_shared_mixin
 from . import sale_subscription_plan

@@ -6,9 +6,9 @@ class ProductPricelist(models.Model):
     _inherit = "product.pricelist"
 
     def _get_applicable_rules(self, products, date, **kwargs):
-        """Put the rules of the plan first, and among them those of this pricelist.
+        """Return the rules of the plan first, starting with those of this pricelist.
 
-        Without a pricelist, a subscription still has the prices that hold for all pricelists.
+        A subscription without a pricelist still gets the prices that apply to all pricelists.
         """
         if not kwargs.get("subscription_plan"):
             return super()._get_applicable_rules(products, date, **kwargs)
@@ -16,9 +16,9 @@ class ProductPricelist(models.Model):
         return rules.sorted(lambda rule: (not rule.plan_id, not rule.pricelist_id))
 
     def _get_applicable_rules_domain(self, products, date, **kwargs):
-        """Keep recurring prices out of ordinary orders, and add them to subscriptions.
+        """Exclude recurring prices from ordinary orders, and add them to subscriptions.
 
-        With ``subscription_plan`` among the arguments, these are the prices of a recurring product sold with that plan.
+        With the argument ``subscription_plan``, return the rules for a recurring product sold with that plan.
         """
         subscription_plan = kwargs.pop("subscription_plan", None)
         domain = Domain(super()._get_applicable_rules_domain(products, date, **kwargs))

@@ -23,12 +23,12 @@ class ProductPricelistItem(models.Model):
     @api.depends("plan_id")
     def _compute_is_pricelist_required(self):
         res = super()._compute_is_pricelist_required()
-        # A recurring price may hold for all pricelists.
+        # A recurring price can apply to all pricelists.
         self.filtered("plan_id").is_pricelist_required = False
         return res
 
     def _compute_price(self, product, quantity, uom, date, currency=None, **kwargs):
-        """Convert a fixed recurring price that holds for all pricelists into the currency asked for."""
+        """Convert a fixed recurring price that applies to all pricelists to the requested currency."""
         price = super()._compute_price(product, quantity, uom, date, currency=currency, **kwargs)
         if currency and self.plan_id and not self.pricelist_id and self.compute_price == "fixed":
             price = self.currency_id._convert(price, currency, self.company_id or self.env.company, date, round=False)

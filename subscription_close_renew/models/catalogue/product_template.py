@@ -6,7 +6,7 @@ class ProductTemplate(models.Model):
 
     recurring_invoice = fields.Boolean(
         string="Subscriptions",
-        help="Sold by subscription: an order with this product needs a recurring plan, and invoices it every period.",
+        help="Sold by subscription: orders with this product need a recurring plan and invoice it every period.",
     )
     recurring_pricing_ids = fields.One2many(
         comodel_name="product.pricelist.item",

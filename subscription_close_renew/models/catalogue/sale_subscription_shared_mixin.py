@@ -3,14 +3,14 @@ from odoo.exceptions import UserError
 
 
 class SaleSubscriptionSharedMixin(models.AbstractModel):
-    """Records that the subscriptions of several companies may have in common: plans and close reasons."""
+    """Records that subscriptions of several companies can share: plans and close reasons."""
 
     _name = "sale.subscription.shared.mixin"
     _description = "Shared Between Subscriptions"
 
-    # Name of the field that refers to the record, of orders and of MRR movements alike.
+    # Name of the field on orders and MRR movements that refers to the record.
     _subscription_field = None
-    # Fields that every company may change for itself.
+    # Fields that any company may change.
     _harmless_fields = frozenset()
 
     def write(self, vals):
@@ -19,7 +19,7 @@ class SaleSubscriptionSharedMixin(models.AbstractModel):
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_used(self):
-        # Every order counts, also those that the user may not see; and what an order had before.
+        # Count every order, including those hidden from the user, and earlier values in the MRR ledger.
         domain = [(self._subscription_field, "in", self.ids)]
         used = self._read_use("sale.order", domain, "__count")
         used = used or self._read_use("sale.subscription.movement", domain, "order_id:count_distinct")
@@ -37,29 +37,29 @@ class SaleSubscriptionSharedMixin(models.AbstractModel):
 
     @api.model
     def _read_use(self, model_name, domain, aggregate):
-        """Return which records are used how often.
+        """Return how often each record is used.
 
-        :param str model_name: of the records that refer to them
+        :param str model_name: model of the records that refer to it
         :param list domain: which of these count
-        :param str aggregate: what is counted
+        :param str aggregate: what to count
         :return: pairs of a record and a number
         :rtype: list
         """
-        # sudo: only the number is given away, to users who may delete these records.
+        # sudo: only a count is returned, and shown only after Odoo has checked the right to delete these records.
         return self.env[model_name].sudo()._read_group(domain, [self._subscription_field], [aggregate])
 
     def _get_used_message(self, count):
-        """Return why a record cannot be deleted, and what to do instead.
+        """Return the reason why a record cannot be deleted, and what to do instead.
 
-        :param int count: number of subscriptions that use it
+        :param int count: number of subscriptions that use the record
         :rtype: str
         """
         raise NotImplementedError
 
     def _check_used_by_own_companies(self):
-        """Refuse to change what subscriptions of companies use that the user cannot access.
+        """Check that no subscription of a company hidden from the user uses these records.
 
-        :raises UserError: naming the first such record
+        :raises UserError: for the first record used by such a subscription
         """
         if self.env.su or not self.ids:
             return

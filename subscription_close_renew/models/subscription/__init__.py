@@ -1,9 +1,9 @@
-"""What a subscription is: a sales order with a recurring plan, its states and dates, who may change it, who is notified.
+"""The core of a subscription: a sales order with a recurring plan, its states and dates, access rights and notifications.
 
-Scheduled actions and mails of all rooms go through the runner and the helpers here.
+The runner and the helpers here serve the scheduled actions and mails of all rooms.
 """
 
-# The order is that in which Odoo applies the classes: what is overridden comes first.
+# Odoo applies the classes in this order: overridden classes come first.
 # isort: off
 from . import sale_subscription_guard_mixin
 from . import sale_subscription_notice_mixin

@@ -5,12 +5,12 @@ INCOMPATIBLE_ADDON = "sale_subscription"
 
 
 def refuse_incompatible_addon(env):
-    """Refuse to be installed beside Odoo's proprietary Subscriptions app.
+    """Check that Odoo's proprietary Subscriptions app is not installed.
 
-    A manifest could say so by `excludes`, a key that Odoo reads and its own check of manifests does not allow.
+    The manifest key `excludes` would do the same, but Odoo's own check of manifests rejects it.
 
     :param env: an environment
-    :raises UserError: if that app is there, or about to be installed
+    :raises UserError: if that app is installed, or about to be
     """
     if env["ir.module.module"].search_count(
         [("name", "=", INCOMPATIBLE_ADDON), ("state", "in", ("installed", "to install", "to upgrade"))]
@@ -18,7 +18,7 @@ def refuse_incompatible_addon(env):
         raise UserError(
             env._(
                 "Subscriptions: Close and Renew and Odoo's own Subscriptions app (%(addon)s) extend the same sales orders, "
-                "so that a database can have one of them only. Uninstall the one that is there, if you wish to change.",
+                "so a database can have only one of them. To switch, uninstall the installed one first.",
                 addon=INCOMPATIBLE_ADDON,
             )
         )

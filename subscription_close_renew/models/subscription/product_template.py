@@ -11,8 +11,8 @@ class ProductTemplate(models.Model):
         return res
 
     def _update_quotation_lines(self):
-        """Let the open quotations of these products know that they are sold by subscription, or no longer."""
-        # Also quotations of colleagues: whoever may change the product changes what it costs.
+        """Update open quotations after these products start or stop being sold by subscription."""
+        # sudo: Odoo has checked the right to change the product; quotations of colleagues follow.
         lines = (
             self.env["sale.order.line"]
             .sudo()
@@ -27,5 +27,5 @@ class ProductTemplate(models.Model):
         names = ("is_recurring", "price_unit")
         for name in names:
             self.env.add_to_compute(lines._fields[name], lines)
-        # What is computed from these, such as the price of a period, follows.
+        # Recompute what depends on these fields, such as the price of a period.
         lines.modified(names)

@@ -13,9 +13,9 @@ _logger = logging.getLogger(__name__)
 
 @lru_cache
 def _get_zone(name):
-    """Return a time zone, also if the system does not know it by this name; UTC if nobody does.
+    """Return a time zone by name, or UTC if neither the system nor pytz knows the name.
 
-    :param str name: such as ``Asia/Calcutta``, which systems without the old names lack
+    :param str name: such as ``Asia/Calcutta``, which is missing on systems without the old names
     :rtype: datetime.tzinfo
     """
     with suppress(ValueError, ZoneInfoNotFoundError):
@@ -24,7 +24,7 @@ def _get_zone(name):
         return pytz.timezone(name)
     except pytz.UnknownTimeZoneError:
         _logger.warning(
-            "Nobody knows the time zone %s: install tzdata-legacy. Its companies bill by UTC until then.", name
+            "Unknown time zone %s: install tzdata-legacy. Until then, companies in this zone are billed in UTC.", name
         )
         return timezone.utc
 
@@ -36,20 +36,20 @@ class ResCompany(models.Model):
         comodel_name="sale.subscription.plan",
         string="Default Recurring Plan",
         check_company=True,
-        help="The recurring plan of a new subscription quotation.",
+        help="The recurring plan of new subscription quotations.",
     )
 
     subscription_responsible_id = fields.Many2one(
         comodel_name="res.users",
         string="Responsible for Subscriptions",
         domain=[("share", "=", False)],
-        help="Gets the activities of subscriptions whose salesperson and team leader have left or have no access.",
+        help="Receives the activities of subscriptions whose salesperson and team leader have left or have no access.",
     )
-    # Stored, so that whoever asks for the date at the company reads no contact for it.
+    # Stored, so that reading a company's date does not require access to its contact.
     subscription_tz = fields.Selection(related="partner_id.tz", store=True, readonly=False)
 
     def _get_default_subscription_plan(self):
-        """Return the plan of a new subscription quotation, or none.
+        """Return the plan of new subscription quotations; empty if none is set.
 
         :rtype: sale.subscription.plan
         """
@@ -57,10 +57,10 @@ class ResCompany(models.Model):
         return self.subscription_default_plan_id.filtered("active")
 
     def _get_subscription_today(self):
-        """Return today's date where the company is.
+        """Return today's date in the time zone of the company.
 
-        Billing and closing follow the company's time zone (that of its contact), whoever triggers
-        them: a scheduled action has no time zone of its own, and a salesperson may be anywhere.
+        Billing and closing follow the time zone of the company (that of its contact), regardless of who triggers them:
+        a scheduled action has no time zone of its own, and a salesperson may be anywhere.
 
         :rtype: date
         """
@@ -81,5 +81,5 @@ class ResCompany(models.Model):
         :rtype: str
         """
         self.ensure_one()
-        # A time zone is no secret, also from whom the company is hidden.
+        # sudo: a time zone is not confidential, even for users without access to the company.
         return self.sudo().subscription_tz or "UTC"

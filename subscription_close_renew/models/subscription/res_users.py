@@ -10,13 +10,13 @@ class ResUsers(models.Model):
         return super().write(vals)
 
     def action_archive(self):
-        # Odoo deletes the activities before it writes.
+        # Odoo deletes the activities before it calls write().
         self._hand_over_subscription_activities()
         return super().action_archive()
 
     def _hand_over_subscription_activities(self):
-        """Give what needs attention on subscriptions to a colleague of somebody who leaves."""
-        # sudo: who may archive a user, which Odoo checks, need not have rights in Sales.
+        """Reassign the subscription activities of users who leave to a colleague."""
+        # sudo: Odoo checks the right to archive users; administrators may have no rights in Sales.
         activities = (
             self.env["mail.activity"]
             .sudo()

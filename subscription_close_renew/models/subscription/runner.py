@@ -1,6 +1,6 @@
-"""What a scheduled action does to many subscriptions, apart from what it does to each.
+"""Process many subscriptions in a scheduled action, independently of what is done to each.
 
-Promises kept here: one bad record neither stops nor undoes the others (P7), and any number of workers share the work.
+One bad record never stops or rolls back another (P7), and any number of workers can share the work.
 """
 
 from collections import Counter
@@ -17,26 +17,26 @@ BATCH_SIZE = 100
 
 
 class StopRun(UserError):
-    """Nothing more of the same would succeed in this run."""
+    """Raised when no further call of the same kind can succeed in this run."""
 
 
 class Turn(NamedTuple):
-    """One thing that a scheduled action does to all subscriptions of a domain, the oldest date first."""
+    """One step of a scheduled action: a method to call on all subscriptions of a domain, oldest date first."""
 
     domain: Domain
-    """What is due; a record that was dealt with no longer fits it."""
+    """The records that are due; a processed record no longer matches."""
     date_field: str
-    """Name of the date field that says which is the oldest."""
+    """Name of the date field to sort by, oldest first."""
     call: Callable
-    """Called with a batch of `sale.order`. With batches of one, it may commit."""
+    """Method to call with a batch of `sale.order`. It may commit if batches have one record."""
     size: int = BATCH_SIZE
     """Number of records in a batch."""
     limit: int = 1
-    """Number of calls for one record, which may still fit the domain after each."""
+    """Maximum number of calls per record, for records that still match the domain after a call."""
 
 
 class State(Enum):
-    """How far a run has come."""
+    """Progress of a run."""
 
     RUNNING = auto()
     OUT_OF_TIME = auto()
@@ -45,42 +45,42 @@ class State(Enum):
 
 
 def commit(env, processed=0, remaining=None):
-    """Commit, so that nothing that follows can undo what was done so far.
+    """Commit, so that later failures cannot undo the work done so far.
 
-    In a scheduled action, Odoo counts the records and the time; anywhere else, this is a commit and nothing more.
+    In a scheduled action, Odoo also tracks the number of records and the time; elsewhere, this only commits.
 
     :param env: an environment
-    :param int processed: number of records dealt with since the last call
-    :param int remaining: number of records left, if it is known
-    :return: the seconds that are left; 0 if the run has to end
+    :param int processed: number of records processed since the last call
+    :param int remaining: number of records left, if known
+    :return: the seconds left; 0 if the run has to end
     :rtype: float
     """
     return env["ir.cron"]._commit_progress(processed, remaining=remaining)
 
 
 class Runner:
-    """Carries out one turn, in batches that each are committed.
+    """Runs one turn in batches, and commits after each batch.
 
-    A record that fails is set aside. Rows that another worker holds are left to that worker.
+    A record that fails is set aside. Rows locked by another worker are left to that worker.
     """
 
     def __init__(self, orders, turn):
         """Prepare a run.
 
-        :param orders: a recordset of `sale.order`; only its environment counts
+        :param orders: a recordset of `sale.order`; only its environment is used
         :param Turn turn: what to do
         """
         self.orders = orders.browse()
         self.turn = turn
         self.succeeded = Counter()
-        """Number of calls that succeeded, by record id."""
+        """Number of successful calls by record id."""
         self._begun = Counter()
         self._left = set()
 
     def run(self):
-        """Call the method until nothing is due or the time is over.
+        """Call the method until nothing is due or time runs out.
 
-        :return: the records for which it succeeded
+        :return: the records for which the method succeeded
         :rtype: sale.order
         """
         commit(self.orders.env, remaining=self._count_due())
@@ -88,12 +88,12 @@ class Runner:
         while state is State.RUNNING:
             batch = self._lock_next()
             state = self._carry_out(batch) if batch else State.FINISHED
-        # Out of time, Odoo calls the scheduled action again at once, as long as something is said to be left.
+        # When time runs out, Odoo calls the scheduled action again immediately if records remain.
         commit(self.orders.env, remaining=self._count_due() if state is State.OUT_OF_TIME else 0)
         return self.orders.browse(self.succeeded)
 
     def _carry_out(self, batch):
-        """Call the method on a batch, and commit.
+        """Call the method on a batch and commit.
 
         :param batch: `sale.order`
         :rtype: State
@@ -111,7 +111,7 @@ class Runner:
             batch._set_aside_safely(error)
             state = State.STOPPED
         except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
-            # Somebody else works on these records at this moment: a new transaction sees how they left them.
+            # Another transaction has changed these records: a new transaction sees the result.
             batch.env.cr.rollback()
         self._left.update(order_id for order_id in batch.ids if self._has_had_its_turns(order_id))
         return state
@@ -127,9 +127,9 @@ class Runner:
         return self.orders.search_count(self._get_due_domain())
 
     def _lock_next(self):
-        """Lock the records that come first, without those that another transaction holds.
+        """Lock the next batch, skipping records locked by another transaction.
 
-        Called at the beginning of a transaction: nothing read before counts any more.
+        This is called at the start of a transaction, so records read earlier may have changed.
 
         :rtype: sale.order
         """
@@ -140,14 +140,14 @@ class Runner:
             try:
                 return orders.browse(order_id for (order_id,) in orders.env.execute_query(rows))
             except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
-                # Another worker was quicker by a moment: a new transaction sees what it did.
+                # Another worker was faster: a new transaction sees its changes.
                 orders.env.cr.rollback()
 
     def _call_alone(self, order):
-        """Call the method on one record; a failure undoes what was not committed, and sets the record aside.
+        """Call the method on one record; on failure, roll back and set the record aside.
 
         :param order: `sale.order`
-        :return: the record, if the method failed on it
+        :return: the record if the method failed
         :rtype: sale.order
         """
         try:
@@ -163,11 +163,11 @@ class Runner:
 
 
 def call_isolating_failures(orders, call):
-    """Call a method on many records; halve those that fail until the bad ones are alone, and set these aside.
+    """Call a method on many records, splitting failing batches in half until the bad records can be set aside.
 
     :param orders: `sale.order`
-    :param call: called with some of them
-    :return: the records on which the method failed
+    :param call: method to call with a batch
+    :return: the records for which the method failed
     :rtype: sale.order
     """
     try:

@@ -14,7 +14,7 @@ SUBSCRIPTION_STATES = [
 
 
 class SaleOrder(models.Model):
-    """A sales order with a recurring plan: its state, what leads from one to another, and its chain of renewals."""
+    """A sales order with a recurring plan: its states, the transitions between them, and its chain of renewals."""
 
     _inherit = "sale.order"
 
@@ -26,13 +26,13 @@ class SaleOrder(models.Model):
         check_company=True,
         tracking=True,
         sales_only=True,
-        help="How often this order is invoiced. With a recurring plan, it is a subscription.",
+        help="How often this order is invoiced. An order with a recurring plan is a subscription.",
     )
     plan_by_default = fields.Boolean(
         string="Plan Added Automatically",
         readonly=True,
         sales_only=True,
-        help="The plan was added along with a subscription product, and is removed with the last one.",
+        help="The plan was added with a subscription product and is removed with the last one.",
     )
     is_subscription = fields.Boolean(compute="_compute_is_subscription", search="_search_is_subscription")
     subscription_state = fields.Selection(
@@ -78,7 +78,7 @@ class SaleOrder(models.Model):
         guarded=True,
         index="btree_not_null",
         recursive=True,
-        help="The first order of the chain of renewals that this order belongs to; an order that renews none is its own.",
+        help="First order in the chain of renewals of this order. An order that renews no other is its own first order.",
     )
 
     @api.depends("plan_id")
@@ -93,9 +93,9 @@ class SaleOrder(models.Model):
 
     @api.depends("plan_id", "subscription_id")
     def _compute_subscription_state(self):
-        """Name a quotation's state; once confirmed, only :meth:`_transition_subscription` changes it."""
+        """Set the state of quotations; once confirmed, only :meth:`_transition_subscription` changes it."""
         for order in self:
-            # In a form, the record being edited does not know its state: the one it comes from does.
+            # In a form, only the origin of the edited record knows the state.
             current = order._origin.subscription_state
             order.subscription_state = current if current and order.state == "sale" else order._get_quotation_state()
 
@@ -111,7 +111,7 @@ class SaleOrder(models.Model):
         subscriptions = self.filtered("plan_id")
         (self - subscriptions).origin_order_id = False
         for order in subscriptions:
-            # In a form, what somebody enters is no link yet, and tells nothing of another order.
+            # In a form, an unsaved link must not reveal anything about another order.
             order.origin_order_id = order._origin.subscription_id.origin_order_id or order._origin
 
     @api.model
@@ -123,7 +123,7 @@ class SaleOrder(models.Model):
 
     @api.onchange("order_line")
     def _onchange_order_line_default_plan(self):
-        """Propose the default plan as soon as a subscription product is on an order without one."""
+        """Propose the default plan when a subscription product is added to an order without a plan."""
         if not self.plan_id and self._has_subscription_product():
             self.plan_id = self.company_id._get_default_subscription_plan()
             self.plan_by_default = bool(self.plan_id)
@@ -142,7 +142,7 @@ class SaleOrder(models.Model):
         for order, vals in zip(orders, vals_list, strict=True):
             if order.plan_by_default:
                 order._compute_with_late_plan(vals)
-        # An import may bring orders that are confirmed already.
+        # An import can create orders that are already confirmed.
         orders.filtered(lambda order: order.plan_id and order.state == "sale")._start_subscription()
         return orders
 
@@ -167,7 +167,7 @@ class SaleOrder(models.Model):
         return super()._confirmation_error_message() or self._get_plan_error_message()
 
     def _has_to_be_signed(self):
-        # A customer is not asked for what could not be confirmed afterwards.
+        # Do not ask customers to sign an order that cannot be confirmed afterwards.
         return super()._has_to_be_signed() and not self._get_plan_error_message()
 
     def _has_to_be_paid(self):
@@ -189,9 +189,9 @@ class SaleOrder(models.Model):
         return res
 
     def _add_plan(self):
-        """Give the default plan to quotations on which a subscription product was put, by whatever way.
+        """Add the default plan to quotations with a subscription product, however it was added.
 
-        :raises UserError: if one of the orders is confirmed: its plan cannot come afterwards
+        :raises UserError: if one of the orders is confirmed, because its plan can no longer be set
         """
         for order in self:
             if order.state == "sale":
@@ -200,32 +200,32 @@ class SaleOrder(models.Model):
             order.write({"plan_id": plan.id, "plan_by_default": bool(plan)})
 
     def _compute_with_late_plan(self, vals):
-        """Compute what Odoo computes before the lines of a new order, with which the plan came.
+        """Recompute the fields that Odoo computed before the lines of a new order added its plan.
 
-        :param dict vals: with which the order was made
+        :param dict vals: values the order was created with
         """
         for name in self._get_fields_computed_from_plan() - vals.keys():
             self.env.add_to_compute(self._fields[name], self)
 
     @api.model
     def _get_fields_computed_from_plan(self):
-        """Return the names of the fields that a new order computes before its lines, and so before its plan is known.
+        """Return the names of the fields of a new order that are computed before its lines, and so before its plan is known.
 
         :rtype: set
         """
         return {"subscription_state"}
 
     def _has_subscription_product(self, lines=None):
-        """Return whether an order is about a product that is sold by subscription.
+        """Return whether an order has a product that is sold by subscription.
 
-        :param lines: the `sale.order.line` that count; without them, all
+        :param lines: the `sale.order.line` to look at; all lines by default
         :rtype: bool
         """
         lines = self.order_line if lines is None else lines
         return any(lines.product_id.mapped("recurring_invoice"))
 
     def _is_plan_needless(self):
-        """Return whether the plan came automatically, for a product that is not ordered any more.
+        """Return whether the plan was added automatically for a product that is no longer ordered.
 
         :rtype: bool
         """
@@ -237,17 +237,17 @@ class SaleOrder(models.Model):
         )
 
     def _drop_needless_plan(self):
-        """Let quotations without a subscription product be ordinary ones, if nobody chose their plan."""
+        """Remove the plan from quotations without a subscription product, unless somebody chose it."""
         self.filtered(lambda order: order._is_plan_needless()).write({"plan_id": False})
 
     def _update_recurring_discounts(self):
-        """Let the discounts of subscription products follow the plan, and leave those of other lines alone."""
+        """Recompute the discounts of subscription products after the plan has changed; other lines keep theirs."""
         self.order_line.filtered(lambda line: line.product_id.recurring_invoice)._compute_discount()
 
     def _get_plan_error_message(self):
-        """Return why the plan and the products of an order do not go together, or False."""
+        """Return the reason why the plan and the products of an order do not match, or False."""
         self.ensure_one()
-        # What is only offered, as an option, has no quantity.
+        # Optional products have no quantity.
         lines = self.order_line.filtered("product_uom_qty")
         recurring_products = lines.product_id.filtered("recurring_invoice")
         if recurring_products and not self.plan_id:
@@ -260,23 +260,23 @@ class SaleOrder(models.Model):
         if self.plan_id and not any(lines.mapped("is_recurring")) and not self._is_plan_needless():
             return self.env._(
                 "%(order)s has the recurring plan %(plan)s, but no subscription product. Add a product whose "
-                "Subscriptions box is ticked, or empty the Recurring Plan.",
+                "Subscriptions box is ticked, or clear the Recurring Plan.",
                 order=self.display_name,
                 plan=self.plan_id.name,
             )
         return False
 
     def _check_payable(self):
-        """Refuse to take money for quotations that could not be confirmed afterwards.
+        """Check that quotations to be paid can be confirmed afterwards.
 
-        :raises UserError: saying why
+        :raises UserError: with the reason, if one cannot
         """
         for order in self.filtered(lambda order: order.state in ("draft", "sent")):
             if message := order._get_plan_error_message():
                 raise UserError(message)
 
     def _register_hook(self):
-        """Have Odoo's shop ask before payment, too, where it is installed: its check is none that it shares with `sale`."""
+        """Extend the cart checks of Odoo's shop, where it is installed: they are not part of `sale`."""
         res = super()._register_hook()
         orders = self.env.registry[self._name]
         if hasattr(orders, "_is_cart_ready"):
@@ -300,12 +300,12 @@ class SaleOrder(models.Model):
         return super()._unregister_hook()
 
     def _start_subscription(self):
-        """Begin the subscriptions of orders that were just confirmed."""
+        """Start the subscriptions of newly confirmed orders."""
         for order in self:
             order._transition_subscription("confirm", order._prepare_subscription_start_values())
 
     def _prepare_subscription_start_values(self):
-        """Return the dates with which a subscription begins.
+        """Return the dates of a subscription that starts.
 
         :rtype: dict
         """
@@ -314,20 +314,20 @@ class SaleOrder(models.Model):
         return {
             "start_date": start_date,
             "anchor_date": self.anchor_date or start_date,
-            # One that was given leaves out what lies before it: that was billed elsewhere.
+            # A given date skips the time before it, which was billed elsewhere.
             "next_invoice_date": max(self.next_invoice_date or start_date, start_date),
         }
 
     @api.model
     def _get_transitions(self):
-        """Return what may happen to a subscription, and the state that it leads to.
+        """Return the events of a subscription, and the states they lead to.
 
         :return: ``{event: {state before: state after}}``
         :rtype: dict
         """
         return {
             "confirm": {"quotation": "progress", "renewal": "progress"},
-            "cancel": dict.fromkeys(("progress", "paused", "churned"), "quotation"),  # or "renewal", as it was
+            "cancel": dict.fromkeys(("progress", "paused", "churned"), "quotation"),  # or "renewal"
             "close": {"progress": "churned", "paused": "churned"},
             "reopen": {"churned": "progress"},
             "pause": {"progress": "paused"},
@@ -338,7 +338,7 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_running_states(self):
-        """Return the states of subscriptions that were confirmed and have not ended.
+        """Return the states of confirmed subscriptions that have not ended.
 
         :rtype: tuple
         """
@@ -346,34 +346,34 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_ended_states(self):
-        """Return the states of subscriptions that were confirmed and have ended.
+        """Return the states of confirmed subscriptions that have ended.
 
         :rtype: tuple
         """
         return ("renewed", "churned")
 
     def _is_running(self):
-        """Return whether a subscription was confirmed and has not ended.
+        """Return whether a subscription is confirmed and has not ended.
 
         :rtype: bool
         """
         return self.subscription_state in self._get_running_states()
 
     def _has_ended(self):
-        """Return whether a subscription was confirmed and has ended.
+        """Return whether a subscription is confirmed and has ended.
 
         :rtype: bool
         """
         return self.subscription_state in self._get_ended_states()
 
     def _transition_subscription(self, event, values=None, message=None):
-        """Move subscriptions to the state that an event leads to. Nothing else writes it.
+        """Move subscriptions to the state that an event leads to. No other method writes the state.
 
-        The chatter shows the old and new state, with the message above them and the user as author.
+        The chatter shows the message, the old and the new state, and the user as author.
 
         :param str event: a key of :meth:`_get_transitions`
         :param dict values: other fields to write at the same time
-        :param message: why, as a sentence for the chatter (str or Markup)
+        :param message: reason, as a sentence for the chatter (str or Markup)
         :raises UserError: if the event is impossible in the state of one of the subscriptions
         """
         self._check_transition(event)
@@ -383,17 +383,17 @@ class SaleOrder(models.Model):
             orders._write_subscription({**(values or {}), "subscription_state": target})
 
     def _write_subscription(self, values):
-        """Write fields that only methods may write.
+        """Write fields that only methods can write.
 
         :param dict values: as for :meth:`write`
         """
         return as_method(self).write(values)
 
     def _check_transition(self, event):
-        """Refuse an event that is impossible in the state of one of these orders.
+        """Check that an event is possible in the state of each of these orders.
 
         :param str event: a key of :meth:`_get_transitions`
-        :raises UserError: naming the first such order and its state
+        :raises UserError: for the first order whose state rules the event out
         """
         for order in self:
             if refusal := order._get_state_refusal(event):
@@ -405,7 +405,7 @@ class SaleOrder(models.Model):
         return self._get_quotation_state() if target == "quotation" else target
 
     def _get_state_refusal(self, action):
-        """Return why an action is impossible in the state of a subscription, or False if the state allows it.
+        """Return the reason why an action is impossible in the state of a subscription, or False if the state allows it.
 
         :param str action: an event (a key of :meth:`_get_transitions`), or another key of :meth:`_get_state_refusals`
         :rtype: str | bool
@@ -428,20 +428,20 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_state_refusals(self, action):
-        """Return the sentences that say why an action is impossible in a state.
+        """Return the messages for the states in which an action is impossible.
 
-        Every other state allows the action, or gets a general sentence if the action is an event that leads nowhere from
-        there. What depends on more than the state is no part of this table.
+        Any other state allows the action, or gets a general message if the action is an event without a transition from
+        that state. Conditions that depend on more than the state are checked elsewhere.
 
         :param str action: as for :meth:`_get_state_refusal`
-        :return: ``{state: sentence}``, with False for orders without a plan; the sentences contain placeholders for
+        :return: ``{state: message}``, with False for orders without a plan; the messages contain placeholders for
             :meth:`_prepare_refusal_values`
         :rtype: dict
         """
         return {}
 
     def _prepare_refusal_values(self):
-        """Return what the sentences of :meth:`_get_state_refusals` may name.
+        """Return the values for the placeholders of :meth:`_get_state_refusals`.
 
         :rtype: dict
         """
@@ -449,20 +449,20 @@ class SaleOrder(models.Model):
         return {"order": self.display_name}
 
     def _get_quotation_state(self):
-        """Return the state of a subscription that is not confirmed."""
+        """Return the state of an unconfirmed subscription, or False without a plan."""
         self.ensure_one()
         if not self.plan_id:
             return False
         return "renewal" if self.subscription_id else "quotation"
 
     def _check_plan_change(self, plan_id):
-        """Refuse to change the plan of a confirmed order: its periods count on it."""
+        """Check that no confirmed order changes its plan, on which its periods are based."""
         for order in self:
             if order.state == "sale" and order.plan_id != order.plan_id.browse(plan_id):
                 raise UserError(
                     self.env._(
-                        "%(order)s is confirmed, so its recurring plan cannot be changed. Close it and make a new "
-                        "quotation with the other plan.",
+                        "%(order)s is confirmed, so its recurring plan cannot be changed. Close it and create a "
+                        "new quotation with the other plan.",
                         order=order.display_name,
                     )
                 )

@@ -9,27 +9,27 @@ ATTENTIVE_GROUPS = (
     "sales_team.group_sale_salesman",
     "account.group_account_invoice",
 )
-"""Groups whose members look after a subscription that has nobody else, the first group first."""
+"""Groups whose members take care of subscriptions without another responsible, in order of preference."""
 
 
 class SaleOrder(models.Model):
-    """Activities: which member of staff is asked to look at a subscription."""
+    """Activities that ask a member of staff to look at a subscription."""
 
     _inherit = "sale.order"
 
     def _ask_for_attention(self, summary, note):
-        """Give somebody who looks after the subscription an activity, unless one with this summary is open.
+        """Schedule an activity for the person responsible for the subscription, unless one with this summary is open.
 
-        :param str summary: what it is about, in a few words
+        :param str summary: short title of the activity
         :param note: what to do (str or Markup)
         """
         self.ensure_one()
         user = self._get_attentive_user()
-        # sudo: the activity of a colleague who has left may be nobody's to read; it is only handed over.
+        # sudo: activities of archived users may be unreadable to the caller; they are only reassigned.
         same = self.sudo().activity_ids.filtered(lambda activity: activity.summary == summary)
         if any(self._can_attend(colleague) for colleague in same.user_id):
             return
-        # Text is shown as it is, even an error that mentions <tags>.
+        # Escape text, which can contain the <tags> of an error.
         note = note if isinstance(note, Markup) else plaintext2html(note)
         if same:
             same.write({"user_id": user.id, "note": note})
@@ -38,14 +38,14 @@ class SaleOrder(models.Model):
             order.activity_schedule("mail.mail_activity_data_warning", summary=summary, note=note, user_id=user.id)
 
     def _get_attentive_user(self, besides=None):
-        """Return who deals with what needs attention: an active colleague with access to the subscription.
+        """Return the user to assign activities to: an active colleague with access to the subscription.
 
-        :param besides: `res.users` who are about to leave
-        :return: nobody, if there is no such colleague
+        :param besides: `res.users` who are about to leave, to be excluded
+        :return: empty if there is no such colleague
         :rtype: res.users
         """
         self.ensure_one()
-        # sudo: whom the activity is for does not depend on who runs into what is wrong; only users are read.
+        # sudo: the assigned user must not depend on the caller's rights; only users are read.
         order = self.sudo()
         first = [order.user_id, order.team_id.user_id, order.company_id.subscription_responsible_id]
         for user in first:

@@ -3,7 +3,7 @@ from odoo.exceptions import UserError
 
 from ...tools.guard import Guard
 
-# Granted to Odoo's own cancelling, once it was checked that the subscription may be cancelled.
+# Granted to Odoo's own cancelling after checking that the subscription can be cancelled.
 CANCELLING = Guard("subscription_cancelling")
 
 
@@ -24,9 +24,9 @@ class SaleOrder(models.Model):
         return res
 
     def _check_cancel_subscription(self):
-        """Refuse to cancel a subscription that was invoiced: its history would be lost.
+        """Check that none of these subscriptions has been invoiced: cancelling would lose its history.
 
-        :raises UserError: naming the first such order and what to do instead
+        :raises UserError: for the first invoiced subscription, with what to do instead
         """
         for order in self.filtered(lambda order: order.state == "sale"):
             is_invoiced = "posted" in order.invoice_ids.mapped("state")
@@ -43,17 +43,17 @@ class SaleOrder(models.Model):
             )
         elif action == "cancel_invoiced":
             running = self.env._(
-                "%(order)s runs and was invoiced, so it cannot be cancelled. Close the subscription instead, with the "
-                "button at the top of the order."
+                "%(order)s is active and has been invoiced, so it cannot be cancelled. Close the subscription instead, "
+                "with the button at the top of the order."
             )
             refusals |= dict.fromkeys(self._get_running_states(), running)
             refusals["churned"] = self.env._(
-                "%(order)s is closed and was invoiced, so it cannot be cancelled. Nothing more is invoiced for it."
+                "%(order)s is closed and has been invoiced, so it cannot be cancelled. It will not be invoiced again."
             )
         return refusals
 
     def _cancel_subscription(self):
-        """Take a confirmed subscription that was never invoiced back to a quotation without dates."""
+        """Turn confirmed subscriptions that were never invoiced back into quotations without dates."""
         self._transition_subscription("cancel", self._prepare_cancel_values())
 
     def _prepare_cancel_values(self):
@@ -64,12 +64,12 @@ class SaleOrder(models.Model):
         return dict.fromkeys(("anchor_date", "end_date", "next_invoice_date", "start_date"), False)
 
     def _check_state_by_hand(self, vals):
-        """Refuse to take the order of a subscription that was confirmed back to another state, past its own methods.
+        """Check that only methods change the state of the order of a confirmed subscription.
 
-        It would be billed on as a quotation, without what is checked of a confirmed order, or as a cancelled one.
+        Otherwise, billing would continue on a cancelled order, or on a quotation without the checks of a confirmed order.
 
         :param dict vals: as for :meth:`write`
-        :raises UserError: if one of the orders would leave its state
+        :raises UserError: if the state of one of the orders would change
         """
         if "state" not in vals or self._is_method() or CANCELLING.get(self.env.context):
             return

@@ -5,14 +5,14 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
 from odoo.tools import format_date
 
-# Later dates are mistyped. Up to here, arithmetic with whatever a plan allows stays within the calendar.
+# Later dates are typing errors. Up to this year, no plan can exceed the range of dates.
 LAST_YEAR = 2999
-# The furthest look ahead, whatever a plan of an earlier version says.
+# Limit for looking ahead: plans of earlier versions can have higher numbers.
 MAX_DAYS_AHEAD = 36500
 
 
 class SaleOrder(models.Model):
-    """The dates of a subscription, and what day it is where its company is."""
+    """The dates of a subscription, and the current date in the time zone of its company."""
 
     _inherit = "sale.order"
 
@@ -20,20 +20,20 @@ class SaleOrder(models.Model):
         copy=False,
         tracking=True,
         sales_only=True,
-        help="First day of the subscription. Leave empty to start on the day of the confirmation.",
+        help="First day of the subscription. Leave empty to start on the confirmation date.",
     )
     anchor_date = fields.Date(
         copy=False,
         readonly=True,
         guarded=True,
-        help="The day that the billing dates count from: a subscription of 31 January is invoiced on 28 February and "
-        "on 31 March.",
+        help="Billing dates are counted from this day: a subscription starting on 31 January is invoiced on 28 February "
+        "and on 31 March.",
     )
     next_invoice_date = fields.Date(
         copy=False,
         tracking=True,
         sales_only=True,
-        help="The subscription is next invoiced on this day.",
+        help="The subscription will next be invoiced on this day.",
     )
     end_date = fields.Date(
         copy=False,
@@ -42,7 +42,7 @@ class SaleOrder(models.Model):
         help="The subscription ends on this day: the day before is its last.",
     )
 
-    # The nightly selections look for a few rows among millions of orders.
+    # The scheduled actions look for a few rows among millions of orders.
     _subscription_due_idx = models.Index("(next_invoice_date) WHERE subscription_state = 'progress'")
     _subscription_end_idx = models.Index("(end_date) WHERE subscription_state IN ('progress', 'paused')")
 
@@ -51,10 +51,10 @@ class SaleOrder(models.Model):
         return super().write(vals)
 
     def _get_due_domain(self, date_field, days=0):
-        """Return the domain of a date that has come, in the time zone of each order's company.
+        """Return the domain of the orders whose date has come, in the time zone of their company.
 
         :param str date_field: name of a date field
-        :param int days: also what comes in so many days
+        :param int days: number of days to look ahead
         :rtype: Domain
         """
         return Domain.OR(
@@ -64,20 +64,20 @@ class SaleOrder(models.Model):
         )
 
     def _get_company_days(self):
-        """Return which companies have which date today: a scheduled action serves all companies, whatever the user's.
+        """Return all companies by their current date: a scheduled action serves every company, not only the user's.
 
         :return: ``{date: res.company}``
         :rtype: dict
         """
-        # Subscriptions of an archived company rest; which day it is where a company is, is no secret.
+        # sudo: the current date of a company is not confidential. Archived companies are not billed.
         companies = self.env["res.company"].sudo().search([("active", "=", True)])
         return companies.grouped(lambda company: company._get_subscription_today())
 
     def _check_dates_by_hand(self, vals):
-        """Refuse dates of confirmed subscriptions with which days would be billed twice, or before the start.
+        """Check that new dates of confirmed subscriptions bill no day twice, and none before the start.
 
         :param dict vals: as for :meth:`write`
-        :raises UserError: naming the first such order
+        :raises UserError: for the first order with an impossible date
         """
         names = {"end_date", "start_date"} & vals.keys()
         if not names or self._is_method():
@@ -103,17 +103,17 @@ class SaleOrder(models.Model):
             self._refuse_out_of_reach(name)
 
     def _refuse_out_of_reach(self, name):
-        """Refuse a date that is so late that it must be mistyped.
+        """Check that a date is not so late that it must be a typing error.
 
         :param str name: name of a date field
-        :raises ValidationError: naming the first such order
+        :raises ValidationError: for the first order with such a date
         """
         for order in self:
             if order[name] and order[name].year > LAST_YEAR:
                 raise ValidationError(order._get_out_of_reach_message())
 
     def _get_out_of_reach_message(self):
-        """Return, as a sentence, how late the dates of a subscription may be.
+        """Return the message for dates of a subscription that are too late.
 
         :rtype: str
         """

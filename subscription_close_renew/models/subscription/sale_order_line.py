@@ -1,6 +1,6 @@
 from odoo import api, fields, models
 
-# What a period costs: while a subscription runs, only Sales writes it.
+# Fields that determine the price of a period: only Sales can write them while the subscription is running.
 PRICE_FIELDS = frozenset(
     (
         "discount",
@@ -18,7 +18,7 @@ class SaleOrderLine(models.Model):
     _name = "sale.order.line"
     _inherit = ["sale.order.line", "sale.subscription.guard.mixin"]
 
-    # The product's box is read when the line is made: ticking it later changes no running order.
+    # Stored: ticking the product's box later does not change running orders.
     is_recurring = fields.Boolean(
         string="Recurring",
         compute="_compute_is_recurring",
@@ -34,7 +34,7 @@ class SaleOrderLine(models.Model):
             line.is_recurring = bool(line.order_id.plan_id) and line._is_sold_by_subscription()
 
     def _is_sold_by_subscription(self):
-        """Return whether a line of a subscription recurs.
+        """Return whether this line of a subscription is recurring.
 
         :rtype: bool
         """
@@ -45,7 +45,7 @@ class SaleOrderLine(models.Model):
     def _compute_pricelist_item_id(self):
         res = super()._compute_pricelist_item_id()
         for line in self.filtered("is_recurring"):
-            # Also without a pricelist: a recurring price may hold for all of them.
+            # Orders without a pricelist get one, too: a recurring price can apply to all pricelists.
             line.pricelist_item_id = line.order_id.pricelist_id._get_product_rule(
                 line.product_id, **line._get_pricelist_kwargs()
             )
@@ -59,11 +59,11 @@ class SaleOrderLine(models.Model):
 
     def write(self, vals):
         if PRICE_FIELDS & vals.keys() and not self._is_method():
-            # Odoo itself writes the price of a down payment for who posts its invoice.
+            # Other lines stay writable: Odoo writes the price of a down payment as the user who posts its invoice.
             self.filtered("is_recurring").order_id._check_sales_user_if_running()
         res = super().write(vals)
         if "order_id" in vals:
-            # Odoo checks the rights to the order that the lines come from, and not to the one that has to pay for them.
+            # Odoo checks the right to the previous order of the lines only.
             self.order_id.check_access("write")
         if "product_id" in vals:
             self.filtered(lambda line: line.state in ("draft", "sent"))._add_plan()
@@ -78,7 +78,7 @@ class SaleOrderLine(models.Model):
         return res
 
     def _add_plan(self):
-        """Give the default plan to the orders without one on which these lines put a subscription product."""
+        """Add the default plan to orders without a plan to which these lines add a subscription product."""
         self.filtered(lambda line: not line.order_id.plan_id and line.product_id.recurring_invoice).order_id._add_plan()
 
     def _get_pricelist_kwargs(self):

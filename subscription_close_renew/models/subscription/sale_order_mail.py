@@ -7,21 +7,21 @@ _logger = logging.getLogger(__name__)
 
 
 class SaleOrder(models.Model):
-    """Mails to the customer of a subscription."""
+    """Emails to the customer of a subscription."""
 
     _inherit = "sale.order"
 
     def _send_subscription_mail(self, template_xml_id, record=None, partners=None):
-        """Write to the customer of a subscription, and show it in the chatter.
+        """Send an email to the customer of a subscription, and show it in the chatter.
 
-        The mail is in the queue when this transaction is committed, and only then. What is wrong with it stops nothing
-        else. An administrator who wants no such mail archives its template. If nobody can be reached, somebody of the
-        staff is asked to call; where something depends on the mail, use :meth:`_notify_customer`.
+        The email is queued when this transaction is committed. A failure does not stop the caller. Administrators can
+        archive the template to send no such email. If nobody can be reached, an activity asks a member of staff to call
+        the customer. If something depends on the email, use :meth:`_notify_customer`.
 
         :param str template_xml_id: external id of a `mail.template`
-        :param record: what the template is about; without it, the subscription
-        :param partners: to whom; without them, or if none has an email address, to :meth:`_get_notified_partners`
-        :return: what was sent; nothing if that failed, or the template is archived
+        :param record: record to render the template for; the subscription by default
+        :param partners: recipients; :meth:`_get_notified_partners` by default, or if none has an email address
+        :return: the message sent; empty if sending failed or the template is archived
         :rtype: mail.message
         """
         self.ensure_one()
@@ -32,7 +32,7 @@ class SaleOrder(models.Model):
         record = self if record is None else record
         partners = (partners or self.partner_id.browse()).filtered(self._is_reachable)
         partners = partners or self._get_notified_partners()
-        # Whoever comes second in changing the subscription starts anew: that is no fault of the mail.
+        # Flush first: a concurrent change has to restart the transaction, not count as a failed email.
         self.env.flush_all()
         try:
             with self.env.cr.savepoint():
@@ -44,7 +44,7 @@ class SaleOrder(models.Model):
                     message_type="comment",
                     subtype_xmlid="mail.mt_comment",
                     email_layout_xmlid="mail.mail_notification_layout",
-                    # The customer may be the salesperson, too.
+                    # Without this, a customer who is also the salesperson gets no email.
                     notify_author_mention=True,
                     **self._prepare_sender_values(rendered.get("email_from")),
                 )
@@ -56,25 +56,25 @@ class SaleOrder(models.Model):
         return message
 
     def _notify_mail_failure(self, template, error):
-        """Tell somebody of the staff that a mail could not be made.
+        """Schedule an activity about an email that could not be created.
 
         :param template: the `mail.template`
-        :param Exception error: what went wrong
+        :param Exception error: the error
         """
         self.ensure_one()
         _logger.warning("The mail %s of subscription %s failed", template.name, self.name, exc_info=error)
         self._ask_for_attention(
             self.env._("Email not sent"),
-            self.env._("The email %(template)s could not be made: %(error)s", template=template.name, error=error),
+            self.env._("The email %(template)s could not be created: %(error)s", template=template.name, error=error),
         )
 
     def _notify_customer(self, template_xml_id, record=None, notice=None):
-        """Send a notice that something depends on: it may happen only if this has reached somebody.
+        """Send a notice that must reach the customer before its consequence can happen.
 
         :param str template_xml_id: external id of a `mail.template`
-        :param record: what the template is about; without it, the subscription
-        :param notice: the record that remembers the notice (`sale.subscription.notice.mixin`); without it, the record
-        :return: the email addresses that it is sent to; none if nobody can be reached, which the staff is told
+        :param record: record to render the template for; the subscription by default
+        :param notice: the record that stores the notice (`sale.subscription.notice.mixin`); `record` by default
+        :return: the email addresses of the recipients; empty if nobody can be reached, which schedules an activity
         :rtype: list
         """
         self.ensure_one()
@@ -83,22 +83,22 @@ class SaleOrder(models.Model):
         if obstacle := self._get_notice_obstacle(template_xml_id, notice):
             self._ask_to_call_customer(obstacle)
             return []
-        # The wait before what depends on it is counted without a notice that was lost.
+        # sudo: only code writes this field. The waiting time does not count from a lost notice.
         notice.sudo().subscription_notice_id = False
         message = self._send_subscription_mail(template_xml_id, record)
         emails = message.sudo().notification_ids.res_partner_id.filtered(
             lambda partner: partner in message.sudo().partner_ids
         )
         emails = emails.mapped("email_normalized")
-        # sudo: only code reads these, and the caller's right to the order was checked where the notice came from.
+        # sudo: only code writes these fields; the method that sends the notice has checked the right to the order.
         notice.sudo().write({"subscription_notice_id": message.id, "subscription_notice_email": ", ".join(emails)})
         return emails
 
     def _get_notice_obstacle(self, template_xml_id, notice):
-        """Return why a notice would reach nobody, and what to do; or False.
+        """Return the reason why a notice would reach nobody, and what to do, or False.
 
         :param str template_xml_id: external id of a `mail.template`
-        :param notice: the record that remembers the notice
+        :param notice: the record that stores the notice
         :rtype: str | bool
         """
         self.ensure_one()
@@ -128,17 +128,17 @@ class SaleOrder(models.Model):
 
     def _get_no_address_message(self, template):
         return self.env._(
-            "%(customer)s has no valid email address, so the email %(template)s reached nobody. Enter an address in the "
-            "contact, or call the customer. Without one, %(order)s will not be closed or renewed automatically.",
+            "%(customer)s has no valid email address, so nobody received the email %(template)s. Enter an address on the "
+            "contact, or call the customer. Without an address, %(order)s will not be closed or renewed automatically.",
             customer=self.partner_id.display_name,
             template=template.name,
             order=self.name,
         )
 
     def _ask_to_call_customer(self, note):
-        """Give somebody of the staff an activity because the customer was not reached.
+        """Schedule an activity about a customer who could not be reached.
 
-        :param str note: why, and what to do
+        :param str note: the reason, and what to do
         """
         self._ask_for_attention(self.env._("Customer not reached"), note)
 
@@ -148,13 +148,13 @@ class SaleOrder(models.Model):
         :rtype: mail.template
         """
         template = self.env.ref(template_xml_id, raise_if_not_found=False) or self.env["mail.template"]
-        # sudo: whoever makes something happen to a subscription, checked there, may have its customer written to.
+        # sudo: salespeople cannot read mail templates; the caller has checked the right to the order.
         return template.sudo().filtered("active")
 
     def _get_notified_partners(self):
-        """Return to whom mails about a subscription go: who gets the invoices; without an address, the customer.
+        """Return the recipient of emails about a subscription: the invoice address, or the customer if it has no email.
 
-        :return: nobody, if neither has a valid email address
+        :return: empty if neither has a valid email address
         :rtype: res.partner
         """
         self.ensure_one()
@@ -164,16 +164,16 @@ class SaleOrder(models.Model):
         return self.partner_id.browse()
 
     def _is_reachable(self, partner):
-        """Return whether Odoo sends mails to a contact.
+        """Return whether Odoo can send emails to a contact.
 
         :rtype: bool
         """
         return bool(partner.active and partner.email_normalized)
 
     def _prepare_sender_values(self, email_from=None):
-        """Return in whose name a mail goes out: never in that of a salesperson who has left.
+        """Return the author and sender of an email, which are never a salesperson who has left.
 
-        :param str email_from: the sender that the mail's template names
+        :param str email_from: the sender set by the mail template
         :return: arguments of `message_post`
         :rtype: dict
         """

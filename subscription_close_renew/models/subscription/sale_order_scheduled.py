@@ -10,7 +10,7 @@ _logger = logging.getLogger(__name__)
 
 
 class SaleOrder(models.Model):
-    """Scheduled actions: their turns, and what becomes of a subscription on which one fails."""
+    """Scheduled actions: their turns, and how failing subscriptions are set aside."""
 
     _inherit = "sale.order"
 
@@ -18,13 +18,13 @@ class SaleOrder(models.Model):
         copy=False,
         readonly=True,
         guarded=True,
-        help="The last day on which a scheduled action failed for this order. On that day it is processed apart from "
-        "the others.",
+        help="The last day on which a scheduled action failed for this order. On that day, it is processed separately "
+        "from the others.",
     )
 
     @api.model
     def _with_company_lang(self):
-        """Return the model in the language of the company, whose staff read what a scheduled action writes.
+        """Return the model in the language of the company, because its staff read what a scheduled action writes.
 
         :rtype: sale.order
         """
@@ -32,10 +32,10 @@ class SaleOrder(models.Model):
 
     @api.model
     def _run_turns(self, turns):
-        """Carry out turns one after the other, as long as there is time; the rest follows when Odoo calls again.
+        """Run turns one after the other until time runs out; Odoo then calls the scheduled action again for the rest.
 
-        :param list turns: of :class:`~.runner.Turn`
-        :return: the records for which one of them succeeded
+        :param list turns: :class:`~.runner.Turn` objects
+        :return: the records for which at least one turn succeeded
         :rtype: sale.order
         """
         done = self.browse()
@@ -47,7 +47,7 @@ class SaleOrder(models.Model):
         return done
 
     def _set_aside_safely(self, error):
-        """Set a subscription aside, whatever is wrong with it: if nobody can be told, the others still come next.
+        """Set a subscription aside even if scheduling an activity fails, so that the others can be processed.
 
         :param Exception error: as for :meth:`_set_aside`
         """
@@ -57,17 +57,19 @@ class SaleOrder(models.Model):
         except PG_CONCURRENCY_EXCEPTIONS_TO_RETRY:
             raise
         except Exception as worse:
-            _logger.warning("Nobody was told that order %s (id %s) is set aside", self.name, self.id, exc_info=worse)
-            # Past all that could fail once more.
+            _logger.warning(
+                "No activity was scheduled for order %s (id %s), which is set aside", self.name, self.id, exc_info=worse
+            )
+            # Plain SQL, because the ORM could fail again.
             self.env.cr.execute(
                 SQL("UPDATE sale_order SET set_aside_on = %s WHERE id = %s", fields.Date.today(), self.id)
             )
             self.invalidate_recordset(["set_aside_on"])
 
     def _set_aside(self, error):
-        """Leave a subscription that could not be processed for the next run, and ask somebody to look at it.
+        """Set aside a subscription that could not be processed until the next run, and schedule an activity.
 
-        :param Exception error: what went wrong
+        :param Exception error: the error
         """
         self.ensure_one()
         _logger.warning("Subscription %s (id %s) is set aside", self.name, self.id, exc_info=error)
@@ -75,8 +77,8 @@ class SaleOrder(models.Model):
         self._ask_for_attention(
             self.env._("Subscription needs attention"),
             self.env._(
-                "A scheduled action could not process this subscription. It will try again at its next run. "
-                "What went wrong: %(error)s",
+                "A scheduled action could not process this subscription and will try again on its next run. "
+                "Error: %(error)s",
                 error=error,
             ),
         )

@@ -5,27 +5,28 @@ from odoo.tools.misc import clean_context
 
 from ...tools.guard import Guard
 
-# Granted to the methods that may write guarded fields.
+# Granted to the methods that can write guarded fields.
 _METHODS = Guard("subscription_methods")
 
 
 def as_method(records):
-    """Return the same records for a method that writes guarded fields, and has checked who may call it.
+    """Return the same records for a method that writes guarded fields and has checked the rights of its caller.
 
-    Default values that the caller has put into the context stay behind.
+    Default values in the caller's context are dropped.
 
-    :param records: of any model: lines that are made along with them count, too
+    :param records: records of any model; the grant also covers lines created along with them
     """
     return _METHODS.grant(records.with_env(records.env(context=clean_context(records.env.context))))
 
 
 class SaleSubscriptionGuardMixin(models.AbstractModel):
-    """Fields that not everybody with access to the record may write, whatever the context.
+    """Fields that write access to the record alone does not allow to write, whatever the context.
 
-    * ``guarded=True``: only methods write the field. A wrong value would bill a period twice or not at all, or end
+    * ``guarded=True``: only methods can write the field. A wrong value would bill a period twice or not at all, or end
       somebody else's subscription.
-    * ``sales_only=True``: methods write it, and users with rights in Sales. It decides when, for how long and with which
-      payment method a subscription is billed; rights to invoice or deliver an order are not enough. The model checks it.
+    * ``sales_only=True``: only methods and users with rights in Sales can write the field. It determines when, for how
+      long and with which payment method a subscription is billed, so the right to invoice or deliver an order is not
+      enough. The model that inherits the mixin checks this.
     """
 
     _name = "sale.subscription.guard.mixin"
@@ -53,7 +54,7 @@ class SaleSubscriptionGuardMixin(models.AbstractModel):
     @api.model
     @tools.ormcache()
     def _get_guarded_fields(self):
-        """Return the names of the fields that only methods write.
+        """Return the names of the fields that only methods can write.
 
         :rtype: frozenset
         """
@@ -62,7 +63,7 @@ class SaleSubscriptionGuardMixin(models.AbstractModel):
     @api.model
     @tools.ormcache()
     def _get_sales_only_fields(self):
-        """Return the names of the fields that methods write, and users with rights in Sales.
+        """Return the names of the fields that only methods and users with rights in Sales can write.
 
         :rtype: frozenset
         """
@@ -70,13 +71,13 @@ class SaleSubscriptionGuardMixin(models.AbstractModel):
 
     @api.model
     def _is_method(self):
-        """Return whether a method writes, rather than somebody by hand."""
+        """Return whether a method writes, rather than a user or an integration."""
         return bool(_METHODS.get(self.env.context))
 
     @api.model
     @tools.ormcache()
     def _get_fields_without_default(self):
-        """Return the names of the fields for which a default in a context or in the database does not count.
+        """Return the names of the fields that ignore default values in the context or the database.
 
         :rtype: frozenset
         """
@@ -89,10 +90,10 @@ class SaleSubscriptionGuardMixin(models.AbstractModel):
 
     @api.model
     def _check_guarded(self, vals):
-        """Refuse to write by hand what only methods write.
+        """Check that values contain guarded fields only if a method writes them.
 
         :param dict vals: as for :meth:`write`
-        :raises UserError: naming the first such field
+        :raises UserError: for the first guarded field
         """
         names = self._get_guarded_fields() & vals.keys()
         if names and not self._is_method():
@@ -100,12 +101,12 @@ class SaleSubscriptionGuardMixin(models.AbstractModel):
 
     @api.model
     def _get_by_hand_message(self, name):
-        """Return why a field is not written by hand, as a sentence.
+        """Return the message for a field that cannot be set manually.
 
-        :param str name: of the field
+        :param str name: name of the field
         :rtype: str
         """
         return self.env._(
-            "%(field)s is not set by hand. Use the buttons (Confirm, Close, Pause…), or the methods behind them.",
+            "%(field)s cannot be set manually. Use the buttons (Confirm, Close, Pause…) or the methods behind them.",
             field=self._fields[name]._description_string(self.env),
         )

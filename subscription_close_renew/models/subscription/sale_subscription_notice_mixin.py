@@ -1,17 +1,17 @@
 from odoo import fields, models
 
 LOST_STATUSES = ("bounce", "exception", "canceled")
-# Why a mail fails that would fail again, as long as the contact has the same address.
+# Failures that will happen again until the address of the contact changes.
 ADDRESS_FAILURES = ("mail_bounce", "mail_email_invalid", "mail_email_missing")
 
 
 class SaleSubscriptionNoticeMixin(models.AbstractModel):
-    """A record with a consequence that has to wait until a notice of it has reached the customer."""
+    """A record with a consequence that must wait until a notice has reached the customer."""
 
     _name = "sale.subscription.notice.mixin"
     _description = "Notice to the Customer of a Subscription"
 
-    # Only the addon's own code reads and writes these, in sudo mode.
+    # Only the addon's own code reads and writes these fields, in sudo mode.
     subscription_notice_id = fields.Many2one(
         comodel_name="mail.message",
         string="Notice",
@@ -27,7 +27,7 @@ class SaleSubscriptionNoticeMixin(models.AbstractModel):
     )
 
     def _is_notice_lost(self):
-        """Return whether the notice was sent, and reached nobody after all.
+        """Return whether the notice was sent but reached nobody.
 
         :rtype: bool
         """
@@ -36,9 +36,9 @@ class SaleSubscriptionNoticeMixin(models.AbstractModel):
         return bool(statuses) and set(statuses) <= set(LOST_STATUSES)
 
     def _is_notice_address_bad(self, emails):
-        """Return whether the notice did not reach these addresses, so that others are needed.
+        """Return whether the notice could not reach these addresses, so that others are needed.
 
-        :param list emails: the addresses that it would be sent to now
+        :param list emails: the addresses it would be sent to now
         :rtype: bool
         """
         self.ensure_one()
@@ -50,11 +50,11 @@ class SaleSubscriptionNoticeMixin(models.AbstractModel):
         )
 
     def _get_notice_receipts(self):
-        """Return what is known of the delivery of the notice, in sudo mode; nothing if that was deleted meanwhile.
+        """Return the delivery statuses of the notice, in sudo mode; empty if they have been deleted.
 
         :rtype: mail.notification
         """
         self.ensure_one()
-        # Whether a mail was delivered is no secret; only that is read.
+        # sudo: only code can read the notice; the delivery status of an email is not confidential.
         message = self.sudo().subscription_notice_id
         return message.notification_ids.filtered(lambda receipt: receipt.res_partner_id in message.partner_ids)

@@ -5,7 +5,7 @@ from ..catalogue.sale_subscription_plan import PERIOD_FIELDS
 
 
 class SaleSubscriptionPlan(models.Model):
-    """What subscriptions a plan has, and which changes these rule out."""
+    """The subscriptions of a plan, and the changes they rule out."""
 
     _inherit = "sale.subscription.plan"
 
@@ -41,11 +41,11 @@ class SaleSubscriptionPlan(models.Model):
         return [("plan_id", "in", self.ids), ("state", "=", "sale")]
 
     def _check_period_change(self, vals):
-        """Refuse another period while subscriptions run: all their dates would move."""
+        """Check that no running subscription uses a plan whose billing period changes: all its dates would move."""
         changed = self.filtered(lambda plan: any(plan[name] != vals[name] for name in PERIOD_FIELDS & vals.keys()))
         if not changed:
             return
-        # Every order counts, also those that the user may not see.
+        # sudo: every order counts, including those hidden from the user; only a count is shown.
         running = (
             self.env["sale.order"]
             .sudo()
@@ -61,20 +61,20 @@ class SaleSubscriptionPlan(models.Model):
         for plan, count in running:
             raise UserError(
                 self.env._(
-                    "Subscriptions run on the recurring plan %(plan)s (%(count)s), and another billing period would "
-                    "move all their dates. Create a new plan instead.",
+                    "The recurring plan %(plan)s has active subscriptions (%(count)s), and changing its billing period "
+                    "would move all their dates. Create a new plan instead.",
                     plan=plan.name,
                     count=count,
                 )
             )
 
     def _check_company_change(self, company_id):
-        """Refuse to let a plan belong to one company while another uses it.
+        """Check that a plan restricted to one company is not used by others.
 
-        :param int company_id: the company that would have it
-        :raises UserError: naming the first such plan
+        :param int company_id: the company the plan would belong to
+        :raises UserError: for the first plan used by another company
         """
-        # Every company counts, also those that the user may not see.
+        # sudo: every company counts, including those hidden from the user; only the plan is named.
         others = [("plan_id", "in", self.ids), ("company_id", "not in", (company_id, False))]
         used = self.env["sale.order"].sudo()._read_group(others, ["plan_id"])
         used += self.env["product.pricelist.item"].sudo()._read_group(others, ["plan_id"])
@@ -83,8 +83,8 @@ class SaleSubscriptionPlan(models.Model):
         for (plan,) in used:
             raise UserError(
                 self.env._(
-                    "Other companies use the recurring plan %(plan)s, so it stays shared. Create a plan for this company "
-                    "instead.",
+                    "Other companies use the recurring plan %(plan)s, so it must remain shared. Create a plan for this "
+                    "company instead.",
                     plan=plan.name,
                 )
             )

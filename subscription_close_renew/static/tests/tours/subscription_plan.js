@@ -20,7 +20,7 @@ registry.category("web_tour.tours").add("subscription_plan_closable", {
             run: "click",
         },
         {
-            content: "Customers may close their subscription by themselves",
+            content: "Customers can close their subscription",
             trigger: ".o_field_widget[name=user_closable] input",
             run: "check",
         },
