@@ -171,7 +171,7 @@ class TestCompanies(SubscriptionCommon):
 
     def test_date_that_is_past_in_one_of_two_companies_closes_none(self):
         orders = self.in_both(self.order_in(self.kiritimati) | self.order_in(self.pago_pago))
-        with self.on("2027-02-01 10:30"), self.assertRefused("is past"):
+        with self.on("2027-02-01 10:30"), self.assertRefused("is in the past"):
             orders.subscription_close(self.reason.id, when="date", date="2027-02-01")
         self.assertEqual(orders.mapped("is_closing"), [False, False])
 
@@ -304,7 +304,7 @@ class TestExternalApi(SubscriptionCommon, HttpCase):
     @mute_logger("odoo.http")
     def test_bad_date_is_refused_with_the_sentence(self):
         order = self.subscription()
-        for date, words in (("2027-01-30", "is past"), ("soon", "Enter the date"), (5, "Enter the date")):
+        for date, words in (("2027-01-30", "is in the past"), ("soon", "Enter the date"), (5, "Enter the date")):
             with self.subTest(date):
                 answer = self.call(order, reason_id=self.reason.id, when="date", date=date)
                 self.assertCallRefused(answer, 422, words)
@@ -312,7 +312,7 @@ class TestExternalApi(SubscriptionCommon, HttpCase):
     @mute_logger("odoo.http")
     def test_closing_twice_is_refused_with_the_sentence(self):
         order = self.churned_subscription()
-        self.assertCallRefused(self.call(order, reason_id=self.reason.id), 422, "is closed already")
+        self.assertCallRefused(self.call(order, reason_id=self.reason.id), 422, "has been closed since")
 
     @mute_logger("odoo.http")
     def test_order_of_a_colleague_is_refused(self):

@@ -179,25 +179,25 @@ class TestClosingRefused(SubscriptionCommon):
 
     def test_closing_twice_is_refused(self):
         order = self.churned_subscription()
-        with self.assertRefused(f"{order.name}.* is closed already, since 01/31/2027"):
+        with self.assertRefused(f"{order.name}.* has been closed since 01/31/2027"):
             order.subscription_close(self.hidden_reason.id)
         self.assertEqual(order.close_reason_id, self.reason)
 
     def test_closing_again_what_is_about_to_close_is_refused(self):
         order = self.subscription()
         order.subscription_close(self.reason.id, when="date", date="2027-06-15")
-        with self.assertRefused("closes on 06/15/2027 already: choose Keep Subscription first"):
+        with self.assertRefused("already scheduled to close on 06/15/2027"):
             order.subscription_close(self.reason.id)
         self.assertDates(order, end_date="2027-06-15")
 
     def test_quotation_is_cancelled_rather_than_closed(self):
-        with self.assertRefused("has not started: cancel the quotation"):
+        with self.assertRefused("has not started. Cancel the quotation"):
             self.quotation().subscription_close(self.reason.id)
 
     def test_renewed_subscription_points_to_its_renewal(self):
         order = self.subscription()
         self.quotation(subscription_id=order.id).action_confirm()
-        with self.assertRefused("was renewed: close the order that renews it"):
+        with self.assertRefused("was renewed. Close its renewal"):
             order.subscription_close(self.reason.id)
 
     def test_no_subscription_at_all_is_refused(self):
@@ -212,7 +212,7 @@ class TestClosingRefused(SubscriptionCommon):
 
     def test_past_date_is_refused(self):
         order = self.subscription()
-        with self.assertRefused("01/30/2027 is past"):
+        with self.assertRefused("01/30/2027 is in the past"):
             order.subscription_close(self.reason.id, when="date", date="2027-01-30")
         self.assertUntouched(order)
 
@@ -245,7 +245,7 @@ class TestClosingRefused(SubscriptionCommon):
 
     def test_archived_reason_is_refused(self):
         order = self.subscription()
-        with self.assertRefused("does not exist, or is archived"):
+        with self.assertRefused("does not exist or is archived"):
             order.subscription_close(self.archived_reason.id)
         self.assertUntouched(order)
 

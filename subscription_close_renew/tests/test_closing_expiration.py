@@ -32,7 +32,7 @@ class TestPlannedClose(SubscriptionCommon):
         order = self.planned()
         order.subscription_keep()
         message = self.last_message(order)
-        self.assertIn("planned close was undone", message.body)
+        self.assertIn("Subscription kept", message.body)
         self.assertEqual(message.author_id, self.salesperson.partner_id)
 
     def test_kept_subscription_is_not_closed_on_the_day(self):
@@ -55,11 +55,11 @@ class TestPlannedClose(SubscriptionCommon):
         self.assertDates(order, end_date="2027-12-31")
 
     def test_keeping_what_is_not_closing_is_refused(self):
-        with self.assertRefused("is not planned to close"):
+        with self.assertRefused("is not scheduled to close"):
             self.subscription().subscription_keep()
 
     def test_keeping_what_is_closed_is_refused(self):
-        with self.assertRefused("is not planned to close"):
+        with self.assertRefused("is not scheduled to close"):
             self.churned_subscription().subscription_keep()
 
     def test_keeping_several_is_all_or_nothing(self):

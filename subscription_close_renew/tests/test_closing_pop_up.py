@@ -52,7 +52,7 @@ class TestClosePopUp(SubscriptionCommon):
         order = self.subscription()
         self.invoice(order)
         form = self.pop_up(order)
-        self.assertIn("ends today", form.effect)
+        self.assertIn("Closes today", form.effect)
         form.when = "period_end"
         self.assertIn("02/28/2027", form.effect)
         form.when = "date"
@@ -75,7 +75,7 @@ class TestClosePopUp(SubscriptionCommon):
         form.when = "date"
         form.date = "2027-01-30"
         wizard = form.save()
-        with self.assertRefused("is past"):
+        with self.assertRefused("is in the past"):
             wizard.action_submit()
         self.assertEqual(order.subscription_state, "progress")
 
@@ -92,7 +92,7 @@ class TestClosePopUp(SubscriptionCommon):
 
     def test_pop_up_does_not_open_for_what_is_closed(self):
         order = self.churned_subscription()
-        with self.assertRefused("is closed already"):
+        with self.assertRefused("has been closed since"):
             order.action_subscription_close()
 
     def test_pop_up_submitted_after_somebody_else_closed_is_refused(self):
@@ -101,7 +101,7 @@ class TestClosePopUp(SubscriptionCommon):
         form.reason_id = self.hidden_reason
         wizard = form.save()
         order.subscription_close(self.reason.id)
-        with self.assertRefused("is closed already"):
+        with self.assertRefused("has been closed since"):
             wizard.action_submit()
         self.assertEqual(order.close_reason_id, self.reason)
 
@@ -162,10 +162,10 @@ class TestClosePopUp(SubscriptionCommon):
         form = self.pop_up(running | quotation | closed)
         self.assertEqual(form.closable_count, 1)
         self.assertRegex(form.refusals, f"{quotation.name}.*has not started")
-        self.assertRegex(form.refusals, f"{closed.name}.*is closed already")
+        self.assertRegex(form.refusals, f"{closed.name}.*has been closed since")
         self.assertNotIn(running.name, form.refusals)
 
     def test_selection_without_any_that_can_be_closed_opens_no_pop_up(self):
         quotation, closed = self.quotation(), self.churned_subscription()
-        with self.assertRefused("(?s)has not started.*is closed already"):
+        with self.assertRefused("(?s)has not started.*has been closed since"):
             (quotation | closed).action_subscription_close()

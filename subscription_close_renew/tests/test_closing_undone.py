@@ -27,7 +27,7 @@ class TestReopening(SubscriptionCommon):
         order = self.churned_subscription().with_user(self.administrator)
         order.subscription_reopen()
         message = self.last_message(order)
-        self.assertIn("was reopened", message.body)
+        self.assertIn("Subscription reopened", message.body)
         self.assertEqual(message.author_id, self.administrator.partner_id)
         self.assertEqual(self.changes(message)["subscription_state"], ("Churned", "In Progress"))
 

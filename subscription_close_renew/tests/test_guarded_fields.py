@@ -285,7 +285,7 @@ class TestContext(SubscriptionCommon):
         self.quiet(order).subscription_close(self.reason.id, when="date", date="2027-03-15")
         self.assertSaid(order, "end_date")
         self.quiet(order).subscription_keep()
-        self.assertIn("planned close was undone", self.chatter(order))
+        self.assertIn("Subscription kept", self.chatter(order))
 
     def test_pause_is_said(self):
         order = self.subscription()

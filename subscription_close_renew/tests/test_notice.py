@@ -64,7 +64,7 @@ class TestClosingNotice(NoticeCommon):
         self.customer.email = False
         order = self.unpaid()
         self.expire("2027-02-07")
-        self.assertNotIn("was told", self.chatter(order))
+        self.assertNotIn("was notified", self.chatter(order))
 
     def test_address_that_is_entered_later_gets_the_warning_and_all_of_its_time(self):
         self.customer.email = False

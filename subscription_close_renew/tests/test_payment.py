@@ -260,13 +260,13 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
     def test_card_of_another_customer_is_refused(self):
         order = self.subscription()
         other = self.env["res.partner"].create({"name": "Other Customer"})
-        with self.assertRaisesRegex(ValidationError, "not one of the customer"):
+        with self.assertRaisesRegex(ValidationError, "does not belong to the customer"):
             order.with_user(self.sales_lead).payment_token_id = self.card(partner=other)
 
     def test_customer_cannot_change_under_a_card(self):
         order = self.subscription(card=self.card())
         other = self.env["res.partner"].create({"name": "Other Customer"})
-        with self.assertRaisesRegex(ValidationError, "not one of the customer"):
+        with self.assertRaisesRegex(ValidationError, "does not belong to the customer"):
             order.write({"partner_id": other.id, "partner_invoice_id": other.id})
 
     def test_card_of_another_company_is_refused(self):
@@ -274,7 +274,7 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
         provider = self.payment_provider.copy(
             {"company_id": self.make_company("Other Company").id, "code": "none", "state": "disabled"}
         )
-        with self.assertRaisesRegex(ValidationError, "in its company"):
+        with self.assertRaisesRegex(ValidationError, "customer and company"):
             order.sudo().payment_token_id = self.card(provider_id=provider.id)
 
     def test_card_is_to_be_kept_only_for_orders_with_a_plan(self):

@@ -140,7 +140,7 @@ class TestPaymentDoubt(PaymentDoubtCommon):
         order = self.frozen_subscription()
         charge = self.charges(order).with_context(subscription_charging=True)
         self.notify(charge, "done")
-        self.assertIn("the exception is over", self.chatter(order))
+        self.assertIn("no longer in exception", self.chatter(order))
 
 
 @tagged("post_install", "-at_install")

@@ -544,9 +544,9 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
         with self.registry.cursor() as other:
             other.execute(SQL("SELECT pg_advisory_xact_lock(%s, %s)", CHARGE_LOCK, awaited.id))
             for outcome in ("paid", "unpaid"):
-                with self.subTest(outcome), self.assertRefused("at work on this at the moment"):
+                with self.subTest(outcome), self.assertRefused("billing is in progress"):
                     self.resolve(order, outcome)
-            with self.assertRefused("at work on this at the moment"):
+            with self.assertRefused("billing is in progress"):
                 order.payment_exception = False
 
     def test_charge_failed(self):

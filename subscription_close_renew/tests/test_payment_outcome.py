@@ -63,7 +63,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             self.bill_daily(7)
             self.assertEqual(self.todo(order), [])
             self.bill("2027-02-07")
-        self.assertEqual(self.todo(order), ["Payment declined for good"])
+        self.assertEqual(self.todo(order), ["Payment declined, no further attempts"])
         self.assertEqual(order.sudo().activity_ids.user_id, self.salesperson)
 
     def test_after_the_last_attempt_automatic_closing_decides(self):
@@ -90,7 +90,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
         order = self.subscription(card=self.card(), plan=plan)
         with self.provider("declined"):
             self.assertEqual(self.bill_daily(9), [0])
-        self.assertEqual(self.todo(order), ["Payment declined for good"])
+        self.assertEqual(self.todo(order), ["Payment declined, no further attempts"])
 
     def test_days_of_retries_are_numbers_that_grow(self):
         for text in ("daily", "3, 1", "1, 1", "0, 1", "-1", "1; 3", "1.5", "1 3"):
@@ -640,7 +640,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
                 else:
                     self.renewed_by(order)
                 self.notify(self.charges(order)[-1:], "declined")
-                self.assertEqual(self.todo(order), ["Payment declined for good"])
+                self.assertEqual(self.todo(order), ["Payment declined, no further attempts"])
                 self.assertEqual(self.mails(order), [])
                 with self.provider("done"):
                     self.bill("2027-03-15")

@@ -400,13 +400,13 @@ class TestPortalClosingRefused(PortalClosingCase):
     def test_closed_already(self):
         self.order.subscription_close(self.reason.id)
         self.before = self.state_of(self.order)
-        self.assertClosingRefused(self.close(self.portal_user), 409, "is closed already, since 01/31/2027")
-        self.assertClosingRefused(self.form(self.portal_user), 409, "is closed already")
+        self.assertClosingRefused(self.close(self.portal_user), 409, "has been closed since 01/31/2027")
+        self.assertClosingRefused(self.form(self.portal_user), 409, "has been closed since")
 
     def test_closing_already(self):
         self.closing_subscription()
         self.before = self.state_of(self.order)
-        self.assertClosingRefused(self.close(self.portal_user), 409, "closes on 02/28/2027 already")
+        self.assertClosingRefused(self.close(self.portal_user), 409, "already scheduled to close on 02/28/2027")
 
     def test_mind_is_changed_some_times_a_day(self):
         self.monthly.user_closable_when = "period_end"

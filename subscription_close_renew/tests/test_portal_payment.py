@@ -127,7 +127,7 @@ class TestPortalPayment(PortalPaymentCase):
         invoice = self.order.sudo().period_ids.invoice_ids
         told = self.text(page, "subscription_payment_declined")
         self.assertIn(f"The payment of {invoice.name} ($ 100.00) was declined: Insufficient funds.", told)
-        self.assertIn("We try again on 02/01/2027.", told)
+        self.assertIn("We will try again on 02/01/2027.", told)
         self.assertIn("Change Payment Method", told)
         pay_now = html.fromstring(page.text).xpath("//a[@name='subscription_pay_declined']/@href")
         self.assertEqual(len(pay_now), 1)
@@ -141,14 +141,14 @@ class TestPortalPayment(PortalPaymentCase):
         told = self.text(self.order_page(self.portal_user), "subscription_payment_declined").splitlines()
         self.assertEqual(len(told), 2)
         self.assertIn("was declined: Insufficient funds.", told[0])
-        self.assertIn("waits: An earlier period is to be paid first.", told[1])
+        self.assertIn("on hold: An earlier period has to be paid first.", told[1])
 
     def test_payment_declined_for_good_is_told(self):
         self.monthly.retry_days = False
         with self.provider("declined"):
             self.bill()
         self.assertIn(
-            "We do not try again.", self.text(self.order_page(self.portal_user), "subscription_payment_declined")
+            "We won't try again.", self.text(self.order_page(self.portal_user), "subscription_payment_declined")
         )
 
     def test_declined_payment_of_a_closed_subscription_can_still_be_paid(self):
@@ -164,7 +164,7 @@ class TestPortalPayment(PortalPaymentCase):
             self.bill()
         self.order.subscription_pause()
         page = self.choose(self.second.id, self.portal_user, follow=True)
-        self.assertIn("We do not try again while", self.text(page, "subscription_payment_declined"))
+        self.assertIn("We won't try again while", self.text(page, "subscription_payment_declined"))
 
     def test_declined_and_then_paid_is_told_no_more(self):
         with self.provider("declined", "done"):
@@ -303,7 +303,7 @@ class TestPortalPayment(PortalPaymentCase):
             self.bill()
             self.assertDates(self.order.period_ids, retry_date="2027-02-01")
             page = self.choose(self.second.id, self.portal_user, follow=True)
-            self.assertIn("We try again today.", self.text(page, "subscription_payment_declined"))
+            self.assertIn("We will try again today.", self.text(page, "subscription_payment_declined"))
             self.assertDates(self.order.period_ids, retry_date="2027-01-31")
             self.bill()
         self.assertEqual(self.charges(self.order).mapped("token_id"), self.first | self.second)

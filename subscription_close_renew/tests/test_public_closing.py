@@ -272,7 +272,7 @@ class TestPublicClosing(PortalCase):
         self.post(link)
         again = self.post(link)
         self.assertEqual(again.status_code, 409)
-        self.assertIn("is closed already", self.text(again, "public_closing_error"))
+        self.assertIn("has been closed since", self.text(again, "public_closing_error"))
         self.assertEqual(len(self.mails(self.order)), 1)
 
     def test_unusable_input_is_refused(self):

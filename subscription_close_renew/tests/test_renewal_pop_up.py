@@ -46,7 +46,7 @@ class TestRenewalPopUp(SubscriptionCommon):
         form = Form(wizards.with_context(default_order_ids=(self.orders | unpaid | closed).ids))
         self.assertEqual(form.renewable_count, 3)
         self.assertIn(f"The first period of {unpaid.name} is not invoiced", form.refusals)
-        self.assertIn(f"{closed.name} is closed", form.refusals)
+        self.assertIn(f"{closed.name} has been closed", form.refusals)
         self.assertEqual(len(form.refusals.splitlines()), 2)
 
     def test_it_makes_a_quotation_for_each_that_can(self):

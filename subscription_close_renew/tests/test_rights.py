@@ -301,7 +301,7 @@ class TestDatesByHand(SubscriptionPaymentCommon):
         self.order.subscription_pause()
         with self.on("2027-12-15"):
             for day in ("2027-02-01", "2027-12-15"):
-                with self.subTest(day), self.assertRefused("a day after today"):
+                with self.subTest(day), self.assertRefused("after today"):
                     self.order.resume_date = day
             self.order.resume_date = "2027-12-16"
         self.expire(until="2027-12-16")

@@ -91,7 +91,7 @@ class TestTerm(TermCommon):
 
     def test_end_before_the_start_is_refused(self):
         order = self.quotation(start="2027-03-01", end_date="2027-03-01")
-        with self.assertRefused(f"{order.name} would begin on 03/01/2027 and end on 03/01/2027"):
+        with self.assertRefused(f"{order.name} would start on 03/01/2027 and end on 03/01/2027"):
             order.action_confirm()
 
     def test_end_that_no_calendar_has_is_refused_before_anybody_pays(self):
@@ -121,7 +121,7 @@ class TestTerm(TermCommon):
         self.nightly("2027-02-28", "2027-03-31")
         self.assertEqual(order.subscription_state, "progress")
         self.assertDates(order, end_date=False)
-        self.assertIn("The term is over: the subscription goes on without end", self.chatter(order))
+        self.assertIn("continues indefinitely", self.chatter(order))
         self.assertChainTiled(order, until="2027-04-30")
 
     def test_goes_on_whichever_action_runs_first(self):
@@ -188,8 +188,8 @@ class TestTerm(TermCommon):
     def test_what_becomes_of_it_is_said_at_its_end(self):
         for action, words in (
             ("close", "is scheduled to close on 02/28/2027"),
-            ("continue", "goes on without end"),
-            ("renew", "is renewed by itself on 02/28/2027"),
+            ("continue", "continues indefinitely"),
+            ("renew", "will renew automatically on 02/28/2027"),
         ):
             with self.subTest(action):
                 self.assertIn(words, self.termed(action).billing_status)

@@ -78,7 +78,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
     def test_chatter_tells_of_the_warning(self):
         order = self.warned()
         self.assertIn(
-            f"{self.invoices(order).name} is unpaid. The customer was told that the subscription closes on 02/10/2027",
+            f"{self.invoices(order).name} is unpaid. The customer was notified that the subscription will close on 02/10",
             self.chatter(order),
         )
 

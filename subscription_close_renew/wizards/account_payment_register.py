@@ -6,7 +6,8 @@ class AccountPaymentRegister(models.TransientModel):
 
     def _create_payments(self):
         invoices = self.line_ids.move_id
-        # A charge that begins at this moment waits for this payment, or this payment for the charge.
+        # sudo: bookkeepers may not have access to the orders; Odoo has checked the right to register the payment. The lock
+        # keeps a charge from starting at the same time.
         invoices._get_subscriptions().sudo()._lock_for_payment()
         invoices._check_no_charge_under_way()
         return super()._create_payments()

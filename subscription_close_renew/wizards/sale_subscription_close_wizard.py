@@ -18,7 +18,7 @@ class SaleSubscriptionCloseWizard(models.TransientModel):
         comodel_name="sale.order.close.reason",
         required=True,
         context={"default_visible_in_portal": False},
-        help="Why the subscription ends. An administrator may type in a new reason, which customers do not see.",
+        help="Why the subscription closes. Administrators can enter a new reason, which is not shown to customers.",
     )
     when = fields.Selection(
         selection=CLOSE_WHEN,
@@ -43,11 +43,11 @@ class SaleSubscriptionCloseWizard(models.TransientModel):
             wizard.effect = wizard._get_effect()
 
     def action_submit(self):
-        """Close the subscriptions that can be closed; the others are left as they are.
+        """Close the subscriptions that can be closed, and leave the others unchanged.
 
         :return: the action that closes the pop-up
         :rtype: dict
-        :raises UserError: if none can be closed, or for an unusable reason or date
+        :raises UserError: if none can be closed, or the reason or date is invalid
         """
         self.ensure_one()
         orders = self._get_closable_orders() or self.order_ids
@@ -58,7 +58,7 @@ class SaleSubscriptionCloseWizard(models.TransientModel):
         return self.order_ids.filtered(lambda order: not order._get_close_refusal())
 
     def _get_effect(self):
-        """Return, as a sentence, when the closing takes effect.
+        """Return a sentence that says when the close will take effect.
 
         :rtype: str
         """
@@ -66,17 +66,19 @@ class SaleSubscriptionCloseWizard(models.TransientModel):
         if not orders or not self.when or (self.when == "date" and not self.date):
             return False
         if self.when == "date":
-            # A past date is refused on Submit, with the reason.
-            return self.env._("It ends on %(date)s.", date=format_date(self.env, self.date))
+            # Submit refuses a date in the past and says why.
+            return self.env._("Closes on %(date)s.", date=format_date(self.env, self.date))
         dates = {order._get_close_date(self.when) for order in orders}
         if dates == {orders[0].company_id._get_subscription_today()}:
             if self.when == "period_end":
-                return self.env._("Nothing is invoiced beyond today, so it ends today.")
-            return self.env._("It ends today: nothing more is invoiced.")
+                return self.env._("Closes today, because nothing is invoiced beyond today.")
+            return self.env._("Closes today. Nothing more will be invoiced.")
         if len(dates) == 1:
-            return self.env._("It is invoiced up to %(date)s and ends then.", date=format_date(self.env, dates.pop()))
+            return self.env._(
+                "Closes on %(date)s, the end of the period already invoiced.", date=format_date(self.env, dates.pop())
+            )
         return self.env._(
-            "They end between %(first)s and %(last)s, each when its invoiced period is over.",
+            "Close between %(first)s and %(last)s, each at the end of the period already invoiced.",
             first=format_date(self.env, min(dates)),
             last=format_date(self.env, max(dates)),
         )

@@ -13,7 +13,7 @@ class SaleSubscriptionPauseWizard(models.TransientModel):
     )
     resume_date = fields.Date(
         string="Resume On",
-        help="The subscription goes on by itself on this day. Leave empty to resume it by hand.",
+        help="The subscription resumes automatically on this date. Leave empty to resume it manually.",
     )
 
     def action_submit(self):
@@ -21,7 +21,7 @@ class SaleSubscriptionPauseWizard(models.TransientModel):
 
         :return: the action that closes the pop-up
         :rtype: dict
-        :raises UserError: if one of them is not in progress, or for an unusable date
+        :raises UserError: if one of them is not in progress, or the date is invalid
         """
         self.ensure_one()
         self.order_ids.subscription_pause(self.resume_date)

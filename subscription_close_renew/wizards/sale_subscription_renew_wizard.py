@@ -18,11 +18,12 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
     price_increase = fields.Float(
         string="Raise Prices by",
         digits=(16, 2),
-        help="Percentage by which the prices of the renewal quotations are higher than before. With 0, the recurring "
-        "plans say what the prices are.",
+        help="Percentage by which the renewal quotations raise the current prices. With 0, the recurring plans determine "
+        "the prices.",
     )
     send_mail = fields.Boolean(
-        string="Send by Email", help="Send each renewal quotation to its customer. Otherwise they are drafts."
+        string="Send by Email",
+        help="Send each renewal quotation to its customer. Otherwise, the quotations remain drafts.",
     )
     renewable_count = fields.Integer(compute="_compute_renewable")
     refusals = fields.Text(compute="_compute_renewable")
@@ -56,7 +57,7 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
                 )
 
     def action_submit(self):
-        """Make the renewal quotations of all subscriptions that can be renewed; the others are left as they are.
+        """Create the renewal quotations of all subscriptions that can be renewed, and leave the others unchanged.
 
         :return: a window action with the quotations
         :rtype: dict
@@ -70,10 +71,10 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
         return self.action_open_renewals()
 
     def renew_next(self, limit):
-        """Make the renewal quotations of the next subscriptions; the pop-up calls this until none is left.
+        """Create the renewal quotations of the next subscriptions. The pop-up calls this until none is left.
 
-        :param int limit: how many at most
-        :return: ``{"done": number of subscriptions dealt with, "total": number of those to deal with}``
+        :param int limit: maximum number of subscriptions
+        :return: ``{"done": number of processed subscriptions, "total": number of subscriptions to process}``
         :rtype: dict
         :raises AccessError: if the user may not change one of the orders
         """
@@ -87,7 +88,7 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
         return {"done": done, "total": done + len(self._get_waiting_orders())}
 
     def action_open_renewals(self):
-        """Open the renewal quotations that were made or found.
+        """Open the renewal quotations that were created or found.
 
         :return: a window action
         :rtype: dict
@@ -107,7 +108,7 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
         return self.order_ids.filtered(lambda order: not order._get_renew_refusal())
 
     def _get_waiting_orders(self):
-        """Return the subscriptions that are to be renewed and were not dealt with yet.
+        """Return the subscriptions still to be renewed.
 
         :rtype: sale.order
         """
@@ -115,7 +116,7 @@ class SaleSubscriptionRenewWizard(models.TransientModel):
         return self._get_renewable_orders() - self.renewal_ids.subscription_id - self.failed_ids
 
     def _renew(self, orders):
-        """Make or find the renewal quotations of subscriptions, and send them if that is asked for.
+        """Create or find the renewal quotations of subscriptions, and send them if requested.
 
         :param orders: `sale.order` that can be renewed
         """

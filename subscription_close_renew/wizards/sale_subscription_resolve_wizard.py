@@ -13,17 +13,17 @@ class SaleSubscriptionResolveWizard(models.TransientModel):
         string="What Happened",
         required=True,
     )
-    payment_date = fields.Date(
-        default=fields.Date.context_today, help="The day of the payment, as the provider shows it."
+    payment_date = fields.Date(default=fields.Date.context_today, help="Payment date shown by the provider.")
+    reference = fields.Char(help="Payment number shown by the provider, so that the bookkeeper can find the payment.")
+    retry_now = fields.Boolean(
+        string="Try Again Now", help="Otherwise, the next run of the scheduled action tries again."
     )
-    reference = fields.Char(help="The provider's number of the payment, for the bookkeeper to find it.")
-    retry_now = fields.Boolean(string="Try Again Now", help="Otherwise the next run of the scheduled action does.")
 
     @api.depends("order_id")
     def _compute_question(self):
         for wizard in self:
             order = wizard.order_id if wizard.order_id.has_access("write") else wizard.order_id.browse()
-            # Whoever may change the order, as checked above, is told which payments to look up.
+            # The user can change the order, so the payments to look up can be shown.
             wizard.question = ", ".join(
                 self.env._(
                     "%(reference)s of %(amount)s (%(provider)s)",
@@ -35,11 +35,11 @@ class SaleSubscriptionResolveWizard(models.TransientModel):
             )
 
     def action_submit(self):
-        """Carry out what became of the payment.
+        """Apply the outcome of the payment.
 
         :return: the action that closes the pop-up, or a notification
         :rtype: dict
-        :raises UserError: if it was resolved meanwhile
+        :raises UserError: if it has been resolved in the meantime
         """
         self.ensure_one()
         order = self.order_id

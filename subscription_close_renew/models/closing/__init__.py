@@ -1,6 +1,6 @@
-"""Closing with a reason, now or later; keeping a subscription that is about to close; reopening one that is closed."""
+"""Closing subscriptions with a reason, now or later; keeping those scheduled to close; reopening closed ones."""
 
-# The order is that in which Odoo applies the classes: what is overridden comes first.
+# Odoo applies the classes in this order: overridden code comes first.
 # isort: off
 from . import sale_order_close_reason
 from . import sale_subscription_movement

@@ -15,7 +15,7 @@ CLOSE_WHEN = [
 
 
 class SaleOrder(models.Model):
-    """Closing a subscription with a reason, keeping one that is about to close, and reopening one that is closed."""
+    """Closing subscriptions with a reason, keeping those scheduled to close, and reopening closed ones."""
 
     _inherit = "sale.order"
 
@@ -33,24 +33,24 @@ class SaleOrder(models.Model):
         copy=False,
         readonly=True,
         guarded=True,
-        help="When the closing was asked for. It takes effect on the end date.",
+        help="When the close was requested. It takes effect on the end date.",
     )
     end_date_before_close = fields.Date(
         copy=False,
         readonly=True,
         guarded=True,
-        help="The end date that held before the closing was asked for. It holds again if the subscription is kept.",
+        help="The end date before the close was requested. It is restored if the subscription is kept.",
     )
     closed_on = fields.Date(
         copy=False,
         readonly=True,
         guarded=True,
-        help="When the closing took effect.",
+        help="When the close took effect.",
     )
     is_closing = fields.Boolean(
         compute="_compute_is_closing",
         search="_search_is_closing",
-        help="The subscription runs, and is planned to close on its end date.",
+        help="The subscription is active and scheduled to close on its end date.",
     )
 
     @api.depends("subscription_state", "close_requested_on")
@@ -67,7 +67,7 @@ class SaleOrder(models.Model):
         return closing if True in value else ~closing
 
     def action_subscription_close(self):
-        """Open the pop-up that asks for a close reason, for one subscription or for several.
+        """Open the pop-up that closes one or more subscriptions and asks for the close reason.
 
         :return: a window action
         :rtype: dict
@@ -84,14 +84,14 @@ class SaleOrder(models.Model):
         return action | {"context": {"default_order_ids": self.ids}}
 
     def subscription_close(self, reason_id, when="now", date=None):
-        """Close subscriptions, all or none.
+        """Close subscriptions: either all of them or none.
 
         :param int reason_id: id of an active close reason (`sale.order.close.reason`)
-        :param str when: ``now``; ``period_end``, at the end of the period that is invoiced already; or ``date``
-        :param date: for ``date``: the day on which they end, today or later (date, or str as ``YYYY-MM-DD``)
+        :param str when: ``now``; ``period_end``, at the end of the period already invoiced; or ``date``
+        :param date: for ``date``: the day on which they close, today or later (date, or str as ``YYYY-MM-DD``)
         :return: True
         :raises AccessError: if the user may not change one of the orders
-        :raises UserError: if one of the subscriptions cannot be closed, or for an unusable reason, *when* or date
+        :raises UserError: if a subscription cannot be closed, or the reason, *when* or the date is invalid
         """
         self._check_subscription_access()
         reason = self._get_close_reason(reason_id)
@@ -105,32 +105,32 @@ class SaleOrder(models.Model):
         return True
 
     def subscription_keep(self):
-        """Undo a close that has not come yet.
+        """Keep subscriptions that are scheduled to close.
 
         :return: True
         :raises AccessError: if the user may not change one of the orders
-        :raises UserError: if one of the subscriptions is not about to close
+        :raises UserError: if one of the subscriptions is not scheduled to close
         """
         self._check_subscription_access()
         for order in self:
             if not order.is_closing:
                 raise UserError(
                     self.env._(
-                        "%(order)s is not planned to close, so there is nothing to undo.", order=order.display_name
+                        "%(order)s is not scheduled to close, so there is nothing to undo.", order=order.display_name
                     )
                 )
-        self._track_set_log_message(self.env._("The planned close was undone: the subscription goes on."))
+        self._track_set_log_message(self.env._("Subscription kept: it is no longer scheduled to close."))
         for order in self:
             order._write_subscription(order._prepare_keep_values())
         return True
 
     def subscription_reopen(self):
-        """Bring closed subscriptions back to life (administrators of Sales).
+        """Reopen closed subscriptions (administrators of Sales only).
 
-        What was invoiced before is used up first; the days between the close and the reopening are never invoiced.
+        Time already invoiced is used up first; the days between the close and the reopening are never invoiced.
 
         :return: True
-        :raises UserError: if the user is no administrator, or one of the subscriptions is not closed
+        :raises UserError: if the user is not an administrator, or one of the subscriptions is not closed
         """
         if not self.env.user.has_group("sales_team.group_sale_manager"):
             raise UserError(self.env._("Only an administrator of Sales can reopen a closed subscription."))
@@ -140,30 +140,28 @@ class SaleOrder(models.Model):
             order._transition_subscription(
                 "reopen",
                 order._prepare_reopen_values(),
-                message=self.env._("The subscription was reopened."),
+                message=self.env._("Subscription reopened."),
             )
         self._update_next_invoice_date()
         return True
 
     def _get_close_reason(self, reason_id):
-        """Return a close reason that may be chosen.
+        """Return a close reason that can be chosen.
 
         :param int reason_id: id of a close reason
         :rtype: sale.order.close.reason
-        :raises UserError: if there is no such reason, or it is archived
+        :raises UserError: if the reason does not exist or is archived
         """
         reason = self.env["sale.order.close.reason"]
-        # External callers send anything, and ids beyond the database's integers do not even reach it.
+        # External callers may send anything, and the database rejects ids beyond its integers.
         if type(reason_id) is int and 0 < reason_id < 2**31:
             reason = reason.browse(reason_id).exists().filtered("active")
         if not reason:
-            raise UserError(
-                self.env._("Choose a close reason from the list: the one given does not exist, or is archived.")
-            )
+            raise UserError(self.env._("Choose a close reason from the list: this one does not exist or is archived."))
         return reason
 
     def _get_close_refusals(self, when=None, date=None, reason=None):
-        """Return why these subscriptions cannot be closed, a sentence a line; empty if all can.
+        """Return the reasons why subscriptions cannot be closed, one per line; empty if all can.
 
         The arguments are those of :meth:`_get_close_refusal`.
 
@@ -175,13 +173,13 @@ class SaleOrder(models.Model):
         return "\n".join(filter(None, refusals))
 
     def _get_close_refusal(self, when=None, date=None, reason=None):
-        """Return why a subscription cannot be closed, or False if it can.
+        """Return the reason why a subscription cannot be closed, or False if it can.
 
-        A policy such as three months' notice overrides this. As long as nobody has chosen when to close, it should refuse
-        only what is impossible at any time.
+        Override this for a policy such as three months' notice. While *when* is None, refuse only what is impossible at
+        any time.
 
-        :param str when: ``now``, ``period_end`` or ``date``; None as long as it is not chosen
-        :param date: for ``date``: the day on which it ends (date, or str as ``YYYY-MM-DD``)
+        :param str when: ``now``, ``period_end`` or ``date``; None if it has not been chosen yet
+        :param date: for ``date``: the day on which it closes (date, or str as ``YYYY-MM-DD``)
         :param reason: the `sale.order.close.reason`, or None
         :rtype: str | bool
         """
@@ -190,7 +188,7 @@ class SaleOrder(models.Model):
             return refusal
         if self.is_closing:
             return self.env._(
-                "%(order)s closes on %(date)s already: choose Keep Subscription first, if that is to change.",
+                "%(order)s is already scheduled to close on %(date)s. To change that, choose Keep Subscription first.",
                 **self._prepare_refusal_values(),
             )
         return False
@@ -199,10 +197,10 @@ class SaleOrder(models.Model):
     def _get_state_refusals(self, action):
         refusals = super()._get_state_refusals(action)
         if action == "close":
-            quotation = self.env._("%(order)s has not started: cancel the quotation instead of closing it.")
+            quotation = self.env._("%(order)s has not started. Cancel the quotation instead of closing it.")
             refusals |= dict.fromkeys(("quotation", "renewal"), quotation)
-            refusals["churned"] = self.env._("%(order)s is closed already, since %(date)s.")
-            refusals["renewed"] = self.env._("%(order)s was renewed: close the order that renews it instead.")
+            refusals["churned"] = self.env._("%(order)s has been closed since %(date)s.")
+            refusals["renewed"] = self.env._("%(order)s was renewed. Close its renewal instead.")
         return refusals
 
     def _prepare_refusal_values(self):
@@ -210,12 +208,12 @@ class SaleOrder(models.Model):
         return super()._prepare_refusal_values() | {"date": date and format_date(self.env, date)}
 
     def _get_close_date(self, when, date=None):
-        """Return the day on which a subscription ends that is closed today.
+        """Return the day on which a subscription closes if the close is requested today.
 
         :param str when: ``now``, ``period_end`` or ``date``
         :param date: the day, for ``date`` (date or str)
         :rtype: date
-        :raises UserError: if ``when`` is none of these, or the date is missing, not a date, or past
+        :raises UserError: if ``when`` has another value, or the date is missing, invalid or in the past
         """
         self.ensure_one()
         today = self.company_id._get_subscription_today()
@@ -226,20 +224,18 @@ class SaleOrder(models.Model):
             return min(period_end, self.end_date) if self._has_final_end() else period_end
         if when != "date":
             raise UserError(
-                self.env._(
-                    "Choose when to close: now, at the end of the paid period (period_end), or on a date (date)."
-                )
+                self.env._("Choose when to close: now, at the end of the paid period (period_end) or on a date (date).")
             )
         try:
             date = fields.Date.to_date(date)
         except (TypeError, ValueError):
             date = None
         if not date:
-            raise UserError(self.env._("Enter the date on which %(order)s closes.", order=self.display_name))
+            raise UserError(self.env._("Enter the date on which to close %(order)s.", order=self.display_name))
         if date < today:
             raise UserError(
                 self.env._(
-                    "%(date)s is past. Choose today or a later date on which %(order)s closes.",
+                    "%(date)s is in the past. To close %(order)s, choose today or a later date.",
                     date=format_date(self.env, date),
                     order=self.display_name,
                 )
@@ -247,7 +243,7 @@ class SaleOrder(models.Model):
         if self._has_final_end() and date > self.end_date:
             raise UserError(
                 self.env._(
-                    "%(order)s ends on %(date)s already. Choose an earlier date on which it closes.",
+                    "%(order)s already ends on %(date)s. To close it, choose an earlier date.",
                     date=format_date(self.env, self.end_date),
                     order=self.display_name,
                 )
@@ -255,7 +251,7 @@ class SaleOrder(models.Model):
         return date
 
     def _has_final_end(self):
-        """Tell whether a subscription ends on its end date in any case.
+        """Return whether a subscription will end on its end date in any case.
 
         :rtype: bool
         """
@@ -263,7 +259,7 @@ class SaleOrder(models.Model):
         return bool(self.end_date)
 
     def _schedule_close(self, reason, end_date):
-        """Write down that the subscriptions close, why and when; they run until then."""
+        """Schedule the close of subscriptions, which stay active until then."""
         self._track_set_log_message(
             self.env._(
                 "Closes on %(date)s. Reason: %(reason)s", date=format_date(self.env, end_date), reason=reason.name
@@ -273,7 +269,7 @@ class SaleOrder(models.Model):
             order._write_subscription(order._prepare_close_request_values(reason, end_date))
 
     def _prepare_close_request_values(self, reason, end_date):
-        """Return the values of a close that was asked for.
+        """Return the values that schedule a close.
 
         :rtype: dict
         """
@@ -286,9 +282,9 @@ class SaleOrder(models.Model):
         }
 
     def _close(self):
-        """Close subscriptions whose end has come: nothing is billed from here on."""
+        """Close subscriptions whose end date has come: nothing is billed from then on."""
         for (company, reason), orders in self.grouped(lambda order: (order.company_id, order.close_reason_id)).items():
-            # The end of a term is nobody's request.
+            # Nobody gives a reason for the end of a term.
             reason = reason or reason._get_system_reason("end_of_term")
             orders._transition_subscription(
                 "close",
@@ -298,9 +294,9 @@ class SaleOrder(models.Model):
             )
 
     def _prepare_close_values(self, closed_on, reason):
-        """Return the values of a close that takes effect.
+        """Return the values of subscriptions that close today.
 
-        :param date closed_on: today, where the company is
+        :param date closed_on: today, in the time zone of the company
         :param reason: the close reason
         :rtype: dict
         """
@@ -311,7 +307,7 @@ class SaleOrder(models.Model):
         }
 
     def _prepare_keep_values(self):
-        """Return the values that undo a planned close.
+        """Return the values that cancel a scheduled close.
 
         :rtype: dict
         """
@@ -324,7 +320,7 @@ class SaleOrder(models.Model):
         }
 
     def _prepare_reopen_values(self):
-        """Return the values with which a closed subscription goes on.
+        """Return the values that reopen a closed subscription.
 
         :rtype: dict
         """
@@ -336,31 +332,31 @@ class SaleOrder(models.Model):
             "closed_on": False,
             "end_date": False,
             "end_date_before_close": False,
-            # Reopened on the day of its close, a subscription goes on as if nothing had been.
+            # Closed and reopened on the same day, a subscription continues as if nothing had happened.
             "resumed_on": self.resumed_on if self.closed_on == today else today,
         }
 
     @api.model
     def _cron_subscription_expiration(self):
-        """Carry out what is planned for today, such as closing.
+        """Close and resume the subscriptions that are due today, among other scheduled changes.
 
-        May run at any time and any number of times a day, before or after billing.
+        Can run at any time and any number of times a day, before or after billing.
         """
         orders = self._with_company_lang()
         orders._run_turns(orders._get_expiration_turns())
 
     @api.model
     def _get_expiration_turns(self):
-        """Return the turns of the scheduled action: what happens on its day, in this order.
+        """Return the turns of the scheduled action, in order.
 
-        :return: of :class:`~..subscription.runner.Turn`
+        :return: the :class:`~..subscription.runner.Turn` objects
         :rtype: list
         """
         return [Turn(self._get_closing_domain(), "end_date", lambda orders: orders._close())]
 
     @api.model
     def _get_closing_domain(self):
-        """Return the domain of the subscriptions that close today.
+        """Return the domain of the subscriptions to close today.
 
         :rtype: Domain
         """

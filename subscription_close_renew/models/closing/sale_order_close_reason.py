@@ -18,16 +18,17 @@ class SaleOrderCloseReason(models.Model):
     active = fields.Boolean(default=True)
     visible_in_portal = fields.Boolean(
         default=True,
-        help="Customers who close their subscription in the portal may choose this reason.",
+        help="Customers can choose this reason when they close their subscription in the portal.",
     )
     retention_message = fields.Html(
         translate=True,
-        help="Shown to a customer who chooses this reason, beside the button that closes, never instead of it.",
+        help="Shown to customers who choose this reason, next to the button that closes the subscription. It never "
+        "replaces that button.",
     )
     retention_button_text = fields.Char(string="Button Text", translate=True)
     retention_button_link = fields.Char(
         string="Button Link",
-        help="Where the button leads: a web address (https://…) or a page of this site (/contactus).",
+        help="The page that the button opens: a web address (https://…) or a page of this website (/contactus).",
     )
 
     @api.constrains("retention_button_text", "retention_button_link")
@@ -43,8 +44,8 @@ class SaleOrderCloseReason(models.Model):
             if reason.retention_button_link and not self._is_safe_link(reason.retention_button_link):
                 raise ValidationError(
                     self.env._(
-                        "%(link)s is not a link that the button of the close reason %(reason)s can open. Enter a web "
-                        "address that begins with https://, or a page of this site that begins with /.",
+                        "The button of the close reason %(reason)s cannot open %(link)s. Enter a web address that "
+                        "starts with https:// or a page of this website that starts with /.",
                         link=reason.retention_button_link,
                         reason=reason.name,
                     )
@@ -56,7 +57,7 @@ class SaleOrderCloseReason(models.Model):
         if system:
             raise UserError(
                 self.env._(
-                    "Subscriptions that end by themselves need the close reason %(reason)s, so it cannot be deleted.",
+                    "The close reason %(reason)s is used to close subscriptions automatically, so it cannot be deleted.",
                     reason=system[0].name,
                 )
             )
@@ -64,13 +65,13 @@ class SaleOrderCloseReason(models.Model):
     def _get_used_message(self, count):
         return self.env._(
             "The close reason %(reason)s is in use (subscriptions: %(count)s) and cannot be deleted. Archive it "
-            "instead: they keep it, and nobody can choose it any more.",
+            "instead: these subscriptions keep it, and it can no longer be chosen.",
             reason=self.name,
             count=count,
         )
 
     def _has_retention(self):
-        """Tell whether there is something to show to a customer who chooses this reason.
+        """Return whether there is something to show to customers who choose this reason.
 
         :rtype: bool
         """
@@ -79,15 +80,16 @@ class SaleOrderCloseReason(models.Model):
 
     @api.model
     def _get_system_reason_xml_ids(self):
-        """Return the reasons that code gives rather than people: external ids, by the names that code knows them by.
+        """Return the close reasons that code uses.
 
+        :return: external ids by the names used in code
         :rtype: dict
         """
         return {"end_of_term": "subscription_close_renew.close_reason_end_of_term"}
 
     @api.model
     def _get_system_reason(self, name):
-        """Return a reason that code gives.
+        """Return a close reason that code uses.
 
         :param str name: a key of :meth:`_get_system_reason_xml_ids`
         :rtype: sale.order.close.reason
@@ -96,7 +98,7 @@ class SaleOrderCloseReason(models.Model):
 
     @api.model
     def _get_system_reasons(self):
-        """Return all reasons that code gives.
+        """Return all close reasons that code uses.
 
         :rtype: sale.order.close.reason
         """
@@ -104,8 +106,8 @@ class SaleOrderCloseReason(models.Model):
 
     @api.model
     def _is_safe_link(self, link):
-        """Tell whether a link may stand in the portal: no script, no other site by way of ``//``."""
-        # Browsers drop some of these before they read a link: "/\t/example.com" is another site.
+        """Return whether a link is safe in the portal: no script, and no other site through ``//``."""
+        # Browsers ignore some of these characters: "/\t/example.com" leads to another site.
         if any(character.isspace() or not character.isprintable() for character in link):
             return False
         try:

@@ -9,5 +9,5 @@ class SaleSubscriptionMovement(models.Model):
         readonly=True,
         index="btree_not_null",
         ondelete="restrict",
-        help="Why the subscription was closed, of a movement that is a churn.",
+        help="Why the subscription was closed. Set on churn movements only.",
     )

@@ -1,6 +1,6 @@
-"""Warning customers whose invoices stay unpaid, and closing their subscriptions."""
+"""Warning customers about unpaid invoices, and closing their subscriptions."""
 
-# The order is that in which Odoo applies the classes: what is overridden comes first.
+# Odoo applies the classes in this order: overridden code comes first.
 # isort: off
 from . import sale_order_close_reason
 from . import sale_subscription_period

@@ -12,7 +12,7 @@ class SaleOrder(models.Model):
 
     def subscription_reopen(self):
         res = super().subscription_reopen()
-        # Whoever may reopen the subscription gives its customer time anew.
+        # sudo: nobody can write periods; super() has checked the right to reopen. The customer gets a new warning.
         self.sudo().period_ids.closing_warned_on = False
         return res
 
@@ -20,18 +20,18 @@ class SaleOrder(models.Model):
     def _cron_subscription_expiration(self):
         res = super()._cron_subscription_expiration()
         orders = self._with_company_lang()
-        # What has just closed or resumed decides what is unpaid.
+        # Comes last: which periods count as unpaid depends on the subscriptions just closed or resumed.
         orders._run_turns(orders._get_unpaid_turns())
         return res
 
     @api.model
     def _get_unpaid_turns(self):
-        """Return the turns that close unpaid subscriptions, and warn the customers of those that are about to.
+        """Return the turns that close unpaid subscriptions, and warn customers before that.
 
-        :return: of :class:`~..subscription.runner.Turn`
+        :return: the :class:`~..subscription.runner.Turn` objects
         :rtype: list
         """
-        # Which of them are due is found out one by one: what is wrong with one stops none of the others.
+        # Each turn checks which of them are due, one by one, so that an error in one stops none of the others.
         unpaid = Domain("id", "in", self._get_unpaid_periods(Domain.TRUE).order_id.ids)
         return [
             Turn(unpaid, "id", lambda orders: orders._close_as_unpaid()),
@@ -39,7 +39,7 @@ class SaleOrder(models.Model):
         ]
 
     def _get_unpaid_periods(self, domain):
-        """Return the unpaid periods that may close their subscriptions; none whose payment is under way.
+        """Return the unpaid periods that can close their subscriptions, without those whose payment is under way.
 
         :param Domain domain: which subscriptions
         :rtype: sale.subscription.period
@@ -60,25 +60,25 @@ class SaleOrder(models.Model):
         )
 
     def _warn_unpaid(self):
-        """Tell customers that their subscription closes unless they pay; it does not while nobody can be told."""
+        """Warn customers that their subscription will close unless they pay. It stays open if nobody can be reached."""
         for period in self._get_unpaid_periods(Domain("id", "in", self.ids)):
             if period._is_warning_due():
                 order = period.order_id
-                # The mail names the day that follows from this one.
+                # Written first: the date in the mail depends on it.
                 period.closing_warned_on = period.company_id._get_subscription_today()
                 if not order._notify_customer("subscription_close_renew.mail_template_about_to_close", period):
                     period.closing_warned_on = False
                     continue
                 order.message_post(
                     body=self.env._(
-                        "%(invoice)s is unpaid. The customer was told that the subscription closes on %(date)s.",
+                        "%(invoice)s is unpaid. The customer was notified that the subscription will close on %(date)s.",
                         invoice=period._get_open_invoice().name,
                         date=format_date(self.env, period._get_unpaid_deadline()),
                     )
                 )
 
     def _close_as_unpaid(self):
-        """Close subscriptions whose time to pay is up."""
+        """Close subscriptions whose payment deadline has passed."""
         reason = self.env["sale.order.close.reason"]._get_system_reason("unpaid")
         for period in self._get_unpaid_periods(Domain("id", "in", self.ids)):
             order = period.order_id

@@ -11,7 +11,8 @@ class SaleSubscriptionPeriod(models.Model):
     _inherit = ["sale.subscription.period", "sale.subscription.notice.mixin"]
 
     closing_warned_on = fields.Date(
-        readonly=True, help="When the customer was told that the subscription closes if this period stays unpaid."
+        readonly=True,
+        help="When the customer was notified that the subscription will close if this period remains unpaid.",
     )
 
     def _prepare_paid_values(self):
@@ -21,7 +22,7 @@ class SaleSubscriptionPeriod(models.Model):
         return super()._prepare_release_values() | {"closing_warned_on": False}
 
     def _is_warned(self):
-        """Return whether the customer was told that the subscription closes, and the notice was not lost.
+        """Return whether the customer was warned of the close, and the notice was not lost.
 
         :rtype: bool
         """
@@ -29,9 +30,10 @@ class SaleSubscriptionPeriod(models.Model):
         return bool(self.closing_warned_on) and not self._is_notice_lost()
 
     def _get_unpaid_deadline(self):
-        """Return the day on which a period that stays unpaid closes its subscription.
+        """Return the day on which a period that remains unpaid closes its subscription.
 
-        It is counted from the later of its first day and the due date of its invoice, and leaves time after a warning.
+        It is counted from the first day of the period or the due date of its invoice, whichever is later, and leaves time
+        after a warning.
 
         :rtype: date
         """
@@ -43,7 +45,7 @@ class SaleSubscriptionPeriod(models.Model):
         return max(deadline, warned_until or deadline)
 
     def _is_warning_due(self):
-        """Tell whether the customer is to be told today that the subscription closes if this period stays unpaid.
+        """Return whether to warn the customer today that the subscription will close if this period remains unpaid.
 
         :rtype: bool
         """
@@ -53,7 +55,7 @@ class SaleSubscriptionPeriod(models.Model):
         return not self._is_warned() and today >= self._get_unpaid_deadline() - warning
 
     def _is_closing_due(self):
-        """Tell whether the subscription closes today because this period stayed unpaid.
+        """Return whether to close the subscription today because this period remained unpaid.
 
         :rtype: bool
         """
@@ -62,7 +64,7 @@ class SaleSubscriptionPeriod(models.Model):
         return self._is_warned() and today >= self._get_unpaid_deadline()
 
     def _get_unpaid_note(self):
-        """Return why a subscription closes by itself, as a bookkeeper reads it.
+        """Return the reason for an automatic close, for the chatter.
 
         :rtype: str
         """

@@ -1,5 +1,5 @@
-"""Pausing a subscription, and resuming it."""
+"""Pausing and resuming subscriptions."""
 
-# The order is that in which Odoo applies the classes: what is overridden comes first.
+# Odoo applies the classes in this order: overridden code comes first.
 # isort: off
 from . import sale_order

@@ -7,7 +7,7 @@ from ..subscription.runner import Turn
 
 
 class SaleOrder(models.Model):
-    """Pausing a subscription, and resuming it by hand or on its day."""
+    """Pausing subscriptions, and resuming them manually or on a date."""
 
     _inherit = "sale.order"
 
@@ -15,11 +15,11 @@ class SaleOrder(models.Model):
         copy=False,
         tracking=True,
         sales_only=True,
-        help="A paused subscription goes on by itself on this day. Leave empty to resume it by hand.",
+        help="The paused subscription resumes automatically on this date. Leave empty to resume it manually.",
     )
 
     def action_subscription_pause(self):
-        """Open the pop-up that asks until when to pause.
+        """Open the pop-up that pauses subscriptions.
 
         :return: a window action
         :rtype: dict
@@ -34,30 +34,28 @@ class SaleOrder(models.Model):
         return action | {"context": {"default_order_ids": self.ids}}
 
     def subscription_pause(self, resume_date=None):
-        """Pause subscriptions: nothing is invoiced until they are resumed.
+        """Pause subscriptions: nothing is invoiced until they resume.
 
-        :param resume_date: the day on which they resume by themselves, after today (date, or str as ``YYYY-MM-DD``);
-            without one, they wait for :meth:`subscription_resume`
+        :param resume_date: the day on which they resume automatically, after today (date, or str as ``YYYY-MM-DD``);
+            without a date, they stay paused until :meth:`subscription_resume` is called
         :return: True
         :raises AccessError: if the user may not change one of the orders
-        :raises UserError: if one of the subscriptions is not in progress, or for an unusable date
+        :raises UserError: if one of the subscriptions is not in progress, or the date is invalid
         """
         self._check_subscription_access()
         self._check_transition("pause")
         resume_date = self._get_resume_date(resume_date)
-        message = self.env._("The subscription is paused.")
+        message = self.env._("Subscription paused.")
         if resume_date:
-            message = self.env._(
-                "The subscription is paused and resumes on %(date)s.", date=format_date(self.env, resume_date)
-            )
+            message = self.env._("Subscription paused until %(date)s.", date=format_date(self.env, resume_date))
         self._transition_subscription("pause", {"resume_date": resume_date}, message=message)
         return True
 
     def subscription_resume(self):
         """Resume paused subscriptions today.
 
-        What was invoiced before the pause is used up first; the paused days are never invoiced, and the later
-        invoice dates return to the anchor.
+        Time invoiced before the pause is used up first. The paused days are never invoiced, and later invoice dates
+        return to the anchor.
 
         :return: True
         :raises AccessError: if the user may not change one of the orders
@@ -71,15 +69,15 @@ class SaleOrder(models.Model):
         res = super()._check_dates_by_hand(vals)
         day = fields.Date.to_date(vals.get("resume_date"))
         if day and not self._is_method():
-            # One that lies in the pause would bill the days for which nothing was agreed on.
+            # A day that has already passed would bill paused days.
             self.filtered(lambda order: order.state == "sale" and order.resume_date != day)._get_resume_date(day)
         return res
 
     def _get_resume_date(self, resume_date):
-        """Return the day on which paused subscriptions resume, or False for none.
+        """Return the day on which paused subscriptions resume, or False if there is none.
 
         :param resume_date: date, str or None
-        :raises UserError: if it is no date, not in the future, or not before the end of a subscription
+        :raises UserError: if the date is invalid, not in the future, or not before the end of a subscription
         """
         if not resume_date:
             return False
@@ -87,17 +85,15 @@ class SaleOrder(models.Model):
             resume_date = fields.Date.to_date(resume_date)
         except (TypeError, ValueError):
             raise UserError(
-                self.env._("Enter the date on which the subscription resumes, or leave it empty.")
+                self.env._("Enter the date on which to resume the subscription, or leave it empty.")
             ) from None
         for order in self:
             if resume_date <= order.company_id._get_subscription_today():
-                raise UserError(
-                    self.env._("Choose a day after today on which %(order)s resumes.", order=order.display_name)
-                )
+                raise UserError(self.env._("To resume %(order)s, choose a date after today.", order=order.display_name))
             if order.end_date and resume_date >= order.end_date:
                 raise UserError(
                     self.env._(
-                        "%(order)s ends on %(date)s: choose an earlier day to resume it.",
+                        "%(order)s ends on %(date)s. Choose an earlier date to resume it.",
                         order=order.display_name,
                         date=format_date(self.env, order.end_date),
                     )
@@ -108,17 +104,17 @@ class SaleOrder(models.Model):
         self._check_transition("resume")
         for order in self:
             order._transition_subscription(
-                "resume", order._prepare_resume_values(), message=self.env._("The subscription is resumed.")
+                "resume", order._prepare_resume_values(), message=self.env._("Subscription resumed.")
             )
         self._update_next_invoice_date()
 
     def _prepare_resume_values(self):
-        """Return the values with which a paused subscription goes on.
+        """Return the values that resume a paused subscription.
 
         :rtype: dict
         """
         self.ensure_one()
-        # A scheduled action that was down resumes the subscription late, but as of its day.
+        # A scheduled action that was down resumes the subscription late, but with effect from the resume date.
         today = self.company_id._get_subscription_today()
         return {"resume_date": False, "resumed_on": min(self.resume_date or today, today)}
 

@@ -1,6 +1,6 @@
 """Stored payment methods, charges and their outcomes, retries, and payments whose outcome is unknown."""
 
-# The order is that in which Odoo applies the classes: what is overridden comes first.
+# Odoo applies the classes in this order: overridden code comes first.
 # isort: off
 from . import payment_token
 from . import payment_provider

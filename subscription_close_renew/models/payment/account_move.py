@@ -3,7 +3,7 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-# What makes an invoice what it is that a payment was asked for. Its lines have fields of their own.
+# The fields that must not change while a payment of the invoice is under way. AMOUNT_FIELDS are those of its lines.
 PAID_FIELDS = frozenset(
     (
         "company_id",
@@ -21,7 +21,7 @@ PAID_FIELDS = frozenset(
 
 
 class AccountMove(models.Model):
-    """What an invoice knows of its payments, and what it refuses while one is under way."""
+    """Invoices of subscriptions: their payments, and what is refused while one is under way."""
 
     _inherit = "account.move"
 
@@ -49,7 +49,7 @@ class AccountMove(models.Model):
         return super()._reverse_moves(default_values_list, cancel)
 
     def _assign_matched_payments(self):
-        """Settle invoices by payments made for them that the bank statement has confirmed: Odoo assigns the others."""
+        """Reconcile invoices with payments already confirmed by the bank statement, which Odoo itself leaves out."""
         for invoice in self.filtered("invoice_line_ids.subscription_id"):
             payments = invoice.transaction_ids.payment_id.filtered(lambda payment: payment.state == "paid")
             lines = payments.move_id.line_ids.filtered(
@@ -60,7 +60,7 @@ class AccountMove(models.Model):
 
     def _invoice_paid_hook(self):
         res = super()._invoice_paid_hook()
-        # Whoever may register the payment ends the dunning of what it pays.
+        # sudo: nobody can write periods; Odoo has checked the right to register the payment.
         self._get_subscriptions().sudo()._get_periods_of(self)._set_paid()
         return res
 
@@ -74,18 +74,18 @@ class AccountMove(models.Model):
         return "\n".join(filter(None, messages))
 
     def _get_charge_under_way_message(self):
-        """Return why these invoices cannot be paid at this moment, or False if they can.
+        """Return the reason why these invoices cannot be paid at the moment, or False if they can.
 
         :rtype: str | bool
         """
-        # Only whether a charge is under way is read, for whoever may pay the invoice.
+        # sudo: the payer may not have access to the order; Odoo has checked the right to pay the invoice.
         for order in self._get_subscriptions().sudo():
             if message := order._get_charge_under_way_message():
                 return message
         return False
 
     def _check_no_charge_under_way(self):
-        """Refuse another payment while the outcome of one is not known: both could succeed.
+        """Refuse another payment while the outcome of one is unknown: both could succeed.
 
         :raises UserError: naming the subscription
         """
@@ -93,19 +93,19 @@ class AccountMove(models.Model):
             raise UserError(message)
 
     def _check_no_payment_under_way(self):
-        """Refuse to change, cancel, credit or delete what a payment is under way for: it could be collected again.
+        """Refuse to change, cancel, credit or delete invoices with a payment under way: they could be collected twice.
 
         :raises UserError: naming the invoice and the payment
         """
         for invoice in self.filtered("line_ids.subscription_id"):
-            # sudo: Odoo checks the right to change the invoice; only what holds it is named.
+            # sudo: the user may not have access to transactions or orders; Odoo checks the right to change the invoice.
             payments = invoice.sudo().transaction_ids.filtered(lambda transaction: transaction._is_under_way())
             if payments:
                 raise UserError(
                     self.env._(
                         "A payment of %(invoice)s is being processed (%(reference)s, %(amount)s). Until its outcome is "
-                        "known, the invoice cannot be changed, cancelled, credited or deleted. Wait, or look the payment "
-                        "up at the provider and choose Resolve Payment Failure on %(orders)s.",
+                        "known, the invoice cannot be changed, cancelled, credited or deleted. Wait, or look up the "
+                        "payment at the provider and choose Resolve Payment Failure on %(orders)s.",
                         invoice=invoice.display_name,
                         reference=payments[0].reference,
                         amount=payments[0].currency_id.format(payments[0].amount),
@@ -114,9 +114,9 @@ class AccountMove(models.Model):
                 )
 
     def _has_payment_under_way(self, besides=None):
-        """Tell whether a payment of this invoice has begun whose money is not in the books yet.
+        """Return whether a payment of this invoice has started but is not in the books yet.
 
-        :param besides: a `payment.transaction` that does not count
+        :param besides: a `payment.transaction` to ignore
         :rtype: bool
         """
         self.ensure_one()
@@ -124,7 +124,7 @@ class AccountMove(models.Model):
         return any(transaction._is_under_way() for transaction in transactions)
 
     def _has_checkout_under_way(self):
-        """Tell whether the customer may be paying this invoice on a page of the provider at this moment.
+        """Return whether the customer may be paying this invoice on a page of the provider at the moment.
 
         :rtype: bool
         """
@@ -136,7 +136,7 @@ class AccountMove(models.Model):
         )
 
     def _is_paid_or_under_way(self):
-        """Tell whether the customer paid already when accepting the quotation, or is about to.
+        """Return whether the customer has paid already, when accepting the quotation for example, or is about to.
 
         :rtype: bool
         """

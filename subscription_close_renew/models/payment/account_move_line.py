@@ -1,6 +1,6 @@
 from odoo import api, models
 
-# What the amount of an invoice comes from; Odoo itself writes the lines of taxes and payment terms.
+# The fields that determine the amount of an invoice; Odoo itself writes the lines of taxes and payment terms.
 AMOUNT_FIELDS = frozenset(
     (
         "currency_id",
@@ -35,7 +35,7 @@ class AccountMoveLine(models.Model):
         self._check_no_payment_under_way()
 
     def _check_no_payment_under_way(self):
-        """Refuse to change or remove what a payment is under way for.
+        """Refuse to change or remove product lines of invoices with a payment under way.
 
         :raises UserError: naming the invoice and the payment
         """

@@ -6,13 +6,13 @@ class PaymentToken(models.Model):
     _inherit = "payment.token"
 
     subscription_valid_until = fields.Date(
-        help="The last day of the card, if it is known. It is not charged afterwards."
+        help="The last day on which the card is valid, if known. The card is not charged after this date."
     )
 
     is_of_own_customer = fields.Boolean(
         compute="_compute_is_of_own_customer",
         search="_search_is_of_own_customer",
-        help="The user may read an order of the customer whose payment method this is.",
+        help="The user has access to an order of the customer who owns this payment method.",
     )
 
     @api.depends_context("uid", "allowed_company_ids")
@@ -31,20 +31,20 @@ class PaymentToken(models.Model):
 
     @api.model
     def _get_own_customer_domain(self):
-        """Return the domain of the payment methods of customers, with all their contacts, whose orders the user may read.
+        """Return the domain of the payment methods of customers whose orders the user can read, with all their contacts.
 
-        It limits salespeople with own documents: Odoo shows them those of all customers.
+        It restricts salespeople limited to their own documents, who in Odoo see the payment methods of all customers.
 
         :rtype: Domain
         """
-        # Rules ask with all rights, on behalf of the user.
+        # Record rules evaluate this with all rights: look at those of the user.
         user = self.env.user
         sees_all = "sales_team.group_sale_salesman_all_leads", "account.group_account_invoice"
         if not user.has_group("sales_team.group_sale_salesman") or any(map(user.has_group, sees_all)):
             return Domain.TRUE
         orders = self.env["sale.order"].sudo(False)
         readable = orders._search([])
-        # Of the customers, only who belongs together is looked up.
+        # sudo: some contacts may be hidden from the user; only which ones belong together is read.
         partners = self.env["res.partner"].sudo().with_context(active_test=False)
         buyers = Domain("sale_order_ids", "any", Domain("id", "in", readable))
         payers = Domain("id", "in", orders._search([]).select("partner_invoice_id"))
@@ -54,12 +54,12 @@ class PaymentToken(models.Model):
         )
 
     def _get_charge_refusal(self, order):
-        """Return why a payment method must not be charged for a subscription, or False if it may be.
+        """Return the reason why a payment method cannot be charged for a subscription, or False if it can.
 
         :param order: `sale.order`
         :rtype: str | bool
         """
-        # Whoever may bill the subscription learns whether its payment method can be used, and nothing else of it.
+        # sudo: the user may not have access to the payment method; callers have checked the right to the subscription.
         token = self.sudo()
         if not token:
             return self.env._("No payment method is stored.")
@@ -77,13 +77,13 @@ class PaymentToken(models.Model):
         return False
 
     def _belongs_to(self, order):
-        """Tell whether a payment method is one of the customer of an order, in its company.
+        """Return whether a payment method belongs to the customer and the company of an order.
 
         :param order: `sale.order`
         :rtype: bool
         """
         self.ensure_one()
         customers = (order.partner_id | order.partner_invoice_id).commercial_partner_id
-        # A branch uses the providers of the companies above it; which these are is no secret.
+        # sudo: users of a branch cannot read the companies above it, whose providers it uses; they are only compared.
         companies = order.company_id.sudo().parent_ids
         return self.partner_id.commercial_partner_id in customers and self.company_id in companies

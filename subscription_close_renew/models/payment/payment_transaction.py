@@ -13,20 +13,20 @@ from ..subscription.runner import StopRun, commit
 
 _logger = logging.getLogger(__name__)
 
-# Only these operations are asked for by Odoo, and leave a draft transaction when no answer comes.
+# Odoo itself requests these operations; without an answer, their transaction stays a draft.
 TOKEN_OPERATIONS = ("offline", "online_token")
 FAILED_STATES = ("error", "cancel")
-# What these bring pays nothing.
+# These operations pay nothing.
 UNPAYING_OPERATIONS = ("refund", "validation")
-# A wire transfer is promised by the customer alone.
+# With these, a pending payment is only a promise of the customer, such as a wire transfer.
 PROMISING_PROVIDERS = ("none", "custom")
-# Days that a payment is pending before somebody is asked to look it up.
+# Days a payment can be pending before somebody is asked to look it up.
 DAYS_PENDING = 7
-# The class of PostgreSQL's advisory locks on charges that are under way, by the id of the transaction.
+# First key of PostgreSQL's advisory locks on charges under way; the second is the id of the transaction.
 CHARGE_LOCK = 192027
-# The values of a payment whose outcome somebody has found out.
+# Values of a payment that is resolved as paid.
 RECORDED_PAYMENT = Guard("subscription_payment_values")
-# What a payment under way was asked for and what became of it: only its own code may say otherwise.
+# The request and the outcome of a payment: while it is under way, only its own code can change them.
 ASKED_FIELDS = frozenset(
     (
         "amount",
@@ -43,33 +43,34 @@ ASKED_FIELDS = frozenset(
 
 
 class ProviderUnreachable(StopRun):
-    """The provider cannot be reached: nothing was asked of it, and more of the same would not help."""
+    """The provider cannot be reached: it received no request, and further requests would fail as well."""
 
 
 class PaymentTransaction(models.Model):
     _inherit = "payment.transaction"
 
     subscription_amount_mismatch = fields.Boolean(
-        readonly=True, help="The provider speaks of another amount or currency: something may have been paid."
+        readonly=True,
+        help="The provider reports a different amount or currency: a payment may have been made.",
     )
 
     subscription_holds_exception = fields.Boolean(
         readonly=True,
         copy=False,
-        help="Its subscriptions are in exception until the outcome of this payment is known.",
+        help="The subscriptions are in exception until the outcome of this payment is known.",
     )
     subscription_lookup_on = fields.Date(
         string="Look-Up Requested On",
         readonly=True,
         copy=False,
-        help="When somebody was asked to look this payment up at the provider.",
+        help="When a colleague was asked to look up this payment at the provider.",
     )
 
     subscription_refund_requested_on = fields.Date(
         string="Refund Requested On",
         readonly=True,
         copy=False,
-        help="When somebody was asked to refund what this payment brought beyond what was due.",
+        help="When a colleague was asked to refund the overpayment.",
     )
 
     _subscription_holds_exception_idx = models.Index("(id) WHERE subscription_holds_exception")
@@ -83,7 +84,7 @@ class PaymentTransaction(models.Model):
         return transactions
 
     def write(self, vals):
-        # Odoo lets bookkeepers write transactions; those of providers write them as superuser.
+        # Odoo lets bookkeepers write transactions; the code of providers writes them as superuser.
         if ASKED_FIELDS & vals.keys() and not self.env.su:
             self._check_not_under_way()
         return super().write(vals)
@@ -93,7 +94,7 @@ class PaymentTransaction(models.Model):
         self._check_not_under_way()
 
     def _check_not_under_way(self):
-        """Refuse to change or delete payments of subscriptions that are under way.
+        """Refuse to change or delete payments under way of subscriptions.
 
         :raises UserError: naming the invoice and the payment
         """
@@ -102,8 +103,8 @@ class PaymentTransaction(models.Model):
     def _charge_with_token(self):
         """Charge for subscriptions so that no crash, time-out or second worker can charge twice.
 
-        That a charge begins is committed before the provider is called, and what it answers right after. Without an
-        answer the transaction stays a draft, and its subscriptions are in exception.
+        The start of the charge is committed before the provider is called, and its answer right after. Without an
+        answer, the transaction stays a draft and its subscriptions are in exception.
 
         :raises UserError: if another payment of the same is under way, or the provider did not process this one
         """
@@ -117,15 +118,13 @@ class PaymentTransaction(models.Model):
                 self._doubt_hasty_failure(attempt)
                 self.flush_recordset()
             except Exception as error:
-                # Whatever broke, the provider may have been asked; or its notification came first, and is in the books.
+                # The provider may have received the request; or its notification came first and is already recorded.
                 _logger.warning("The charge %s broke off", self.reference, exc_info=error)
                 verdict = attempt.judge()
                 self.env.cr.rollback()
                 res = None
                 if self.state == "draft" and verdict is Verdict.UNKNOWN:
-                    self.state_message = self.env._(
-                        "the answer could not be understood (%(error)s).", error=repr(error)
-                    )
+                    self.state_message = self.env._("the answer could not be read (%(error)s).", error=repr(error))
                 elif self.state == "draft":
                     self._set_error(str(error))
         self._record_answer(periods, attempt)
@@ -135,25 +134,25 @@ class PaymentTransaction(models.Model):
         return res
 
     def _doubt_hasty_failure(self, attempt):
-        """Take back a failure that the provider's code wrote past the methods that are meant for it.
+        """Reset to draft a failure that the provider's code wrote without the methods meant for it.
 
-        :param attempt: what is known of the requests
+        :param attempt: the attempt, which knows its requests to the provider
         """
         is_hasty = self.state in FAILED_STATES and not self.subscription_amount_mismatch and not attempt.verdict
         if is_hasty and attempt.judge() is Verdict.UNKNOWN:
             self.state = "draft"
 
     def _is_not_processed(self, attempt):
-        """Return whether the provider did not look at a charge at all, which it would do another time.
+        """Return whether the provider did not process a charge at all, so that it can be sent again.
 
-        :param attempt: what is known of the requests
+        :param attempt: the attempt, which knows its requests to the provider
         :rtype: bool
         """
         self.ensure_one()
         return self.state in FAILED_STATES and attempt.verdict is Verdict.NOT_PROCESSED
 
     def _write_charge_ahead(self, periods):
-        """Commit that a charge begins, unless another payment of the same is under way.
+        """Commit the start of a charge, unless another payment of the same periods is under way.
 
         :param periods: the periods to be paid
         :raises UserError: if another payment is under way, or the invoice is paid
@@ -164,20 +163,20 @@ class PaymentTransaction(models.Model):
         self._ensure_provider_is_not_disabled()
         self.subscription_holds_exception = True
         periods._set_charge_unknown()
-        # From here on the charge is on record, whatever becomes of this process.
+        # From here on, the charge is on record even if this process is killed.
         with self._keep_marked():
             commit(self.env)
 
     @contextmanager
     def _keep_marked(self):
-        """Keep a lock across a commit, until the transaction after it ends: this process waits for the answer."""
+        """Keep a lock until the transaction after the commit ends, to show that this process waits for the answer."""
         self.env.cr.execute(SQL("SELECT pg_advisory_lock(%s, %s)", CHARGE_LOCK, self.id))
         yield
         self.env.cr.execute(SQL("SELECT pg_advisory_xact_lock(%s, %s)", CHARGE_LOCK, self.id))
         self.env.cr.execute(SQL("SELECT pg_advisory_unlock(%s, %s)", CHARGE_LOCK, self.id))
 
     def _is_abandoned(self):
-        """Return whether the process that began a charge has ended without a word.
+        """Return whether the process that started a charge has ended without recording an answer.
 
         :rtype: bool
         """
@@ -190,7 +189,7 @@ class PaymentTransaction(models.Model):
         )
 
     def _is_waited_for(self):
-        """Return whether the process that began a charge still waits for its answer.
+        """Return whether the process that started a charge still waits for the answer.
 
         :rtype: bool
         """
@@ -200,7 +199,7 @@ class PaymentTransaction(models.Model):
         return not is_free
 
     def _check_not_waited_for(self):
-        """Refuse to say by hand what became of charges whose answer may come at any moment: it would be lost.
+        """Refuse to resolve charges manually whose answer may arrive at any moment: it would be lost.
 
         :raises UserError: naming their subscriptions
         """
@@ -210,7 +209,7 @@ class PaymentTransaction(models.Model):
             raise UserError(waited_for.invoice_ids._get_subscriptions()._get_at_work_message())
 
     def _is_overdue(self):
-        """Return whether the notification of a payment is long in coming, and nobody was asked to look it up.
+        """Return whether the notification of a payment is overdue, and nobody was asked to look it up.
 
         :rtype: bool
         """
@@ -224,7 +223,7 @@ class PaymentTransaction(models.Model):
 
     @api.model
     def _get_overdue_since(self):
-        """Return since when a payment has to be pending for somebody to be asked to look it up.
+        """Return the time before which a pending payment counts as overdue.
 
         :rtype: datetime
         """
@@ -232,7 +231,7 @@ class PaymentTransaction(models.Model):
 
     @api.model
     def _get_subscriptions_to_look_at(self):
-        """Return the subscriptions with payments that may be waited for in vain, without a word to anybody.
+        """Return the subscriptions with payments that may never get an answer, and that nobody was asked to look up.
 
         :rtype: sale.order
         """
@@ -251,10 +250,10 @@ class PaymentTransaction(models.Model):
         return (self.search(silent) | self.search(pending)).invoice_ids._get_subscriptions()
 
     def _lock_what_is_charged(self):
-        """Let nobody pay, credit or change an invoice, or remove a payment method, while a charge for it begins.
+        """Lock invoices and payment methods, so that nobody can pay, change or remove them while their charge starts.
 
-        Who has done so since this transaction began, or is about to, wins: PostgreSQL then refuses the lock, and this
-        is tried again from its beginning.
+        If somebody has done so since this transaction began, or is about to, PostgreSQL refuses the lock and the
+        transaction is retried from its beginning.
         """
         for records, strength in ((self.invoice_ids, "NO KEY UPDATE"), (self.token_id, "SHARE")):
             if records:
@@ -264,9 +263,9 @@ class PaymentTransaction(models.Model):
                 )
 
     def _check_chargeable(self):
-        """Refuse to charge for an invoice that is paid, or that another payment is under way for.
+        """Refuse to charge for an invoice that is paid or has another payment under way.
 
-        :raises UserError: saying which
+        :raises UserError: naming the invoice
         """
         self.invoice_ids._check_no_charge_under_way()
         if self.currency_id.compare_amounts(self.amount, 0) <= 0:
@@ -280,13 +279,13 @@ class PaymentTransaction(models.Model):
             if invoice._has_payment_under_way(besides=self) or (
                 invoice.state == "posted" and invoice.currency_id.is_zero(invoice.amount_residual)
             ):
-                raise UserError(self.env._("%(invoice)s is paid, or about to be.", invoice=invoice.display_name))
+                raise UserError(self.env._("%(invoice)s is paid or about to be paid.", invoice=invoice.display_name))
 
     def _record_answer(self, periods, attempt):
-        """Write down what is known after the provider was called.
+        """Record the result of the call to the provider.
 
         :param periods: the periods to be paid
-        :param attempt: what is known of the requests
+        :param attempt: the attempt, which knows its requests to the provider
         """
         if self.state == "draft" or (self.state == "error" and self.subscription_amount_mismatch):
             self.state_message = self.state_message or self.env._("the payment provider gave no clear answer.")
@@ -297,7 +296,7 @@ class PaymentTransaction(models.Model):
             periods._set_charge_not_made()
 
     def _update_state(self, allowed_states, target_state, state_message):
-        """Leave a charge that got no clear answer a draft: an error would mean that it failed, which nobody knows."""
+        """Keep charges without a clear answer in draft: an error would mean that they failed, which is unknown."""
         unclear = self.browse()
         for transaction in self if target_state in FAILED_STATES else ():
             attempt = get_attempt(transaction.id)
@@ -307,14 +306,14 @@ class PaymentTransaction(models.Model):
         return super(PaymentTransaction, self - unclear)._update_state(allowed_states, target_state, state_message)
 
     def _process(self, provider_code, payment_data):
-        """Note that an answer is read: what is called a failure meanwhile was understood as one."""
+        """Mark the attempt as reading an answer: a failure set meanwhile is one that the answer reports."""
         attempt = payment_data and get_attempt(self.id or None)
         with attempt.reading() if attempt else nullcontext():
             return super()._process(provider_code, payment_data)
 
     def _validate_amount(self, payment_data):
         before = self.state
-        # Another amount is no failure that could be doubted: see subscription_amount_mismatch.
+        # A different amount is not an unclear failure: see subscription_amount_mismatch.
         with charging(None):
             res = super()._validate_amount(payment_data)
         is_paying = self.operation not in UNPAYING_OPERATIONS
@@ -333,18 +332,18 @@ class PaymentTransaction(models.Model):
         return res
 
     def _forget_cancelled_payments(self):
-        """Let payments that turn out done be booked, though Odoo has cancelled what a bookkeeper had registered.
+        """Unlink cancelled payments from successful transactions, so that these get a new payment.
 
-        Odoo does so with whatever is not done at once, and then waits for a notification.
+        Odoo cancels a registered payment whose transaction is not done at once, and then waits for a notification.
         """
         for transaction in self.filtered(lambda tx: tx.state == "done" and tx.payment_id.state == "canceled"):
             if transaction.invoice_ids._get_subscriptions():
                 transaction.payment_id = False
 
     def _book_registered_payments(self):
-        """Post and reconcile what a bookkeeper had registered, before it is looked at what is open, or paid twice.
+        """Post and reconcile registered payments before the code checks what is open or paid twice.
 
-        Odoo does so after the provider's answer was carried out; never, if the process was killed in between.
+        Odoo does so after the provider's answer was processed, or never if the process was killed in between.
         """
         for transaction in self.filtered(lambda tx: tx.state == "done" and tx.payment_id and tx.operation == "offline"):
             payment, invoices = transaction.payment_id, transaction.invoice_ids
@@ -352,7 +351,7 @@ class PaymentTransaction(models.Model):
                 continue
             if payment.state == "draft":
                 payment.action_post()
-            # Without an outstanding account there is no entry before the bank statement, and this link alone.
+            # Without an outstanding account, this link is all there is until the bank statement.
             payment.invoice_ids |= invoices
             open_lines = (payment.move_id | invoices.filtered(lambda invoice: invoice.state == "posted")).line_ids
             open_lines = open_lines.filtered(
@@ -362,7 +361,7 @@ class PaymentTransaction(models.Model):
                 open_lines.reconcile()
 
     def _check_amount_and_confirm_order(self):
-        """Keep the money of a subscription that cannot be confirmed in the books, and tell somebody."""
+        """Keep the payment of a subscription that cannot be confirmed in the books, and notify a colleague."""
         confirmed = self.env["sale.order"]
         for transaction in self:
             confirm = super(PaymentTransaction, transaction)._check_amount_and_confirm_order
@@ -381,7 +380,7 @@ class PaymentTransaction(models.Model):
                     order._ask_for_attention(
                         self.env._("Paid, but not confirmed"),
                         self.env._(
-                            "%(order)s was paid (%(reference)s), but it cannot be confirmed: %(error)s Correct the order and "
+                            "%(order)s was paid (%(reference)s) but cannot be confirmed: %(error)s Correct the order and "
                             "confirm it, or refund the payment.",
                             order=order.display_name,
                             reference=transaction.reference,
@@ -391,12 +390,12 @@ class PaymentTransaction(models.Model):
         return confirmed
 
     def _create_payment(self, **extra_create_values):
-        # Somebody found out when the payment was made, and told in a pop-up.
+        # The date and the reference were entered in the pop-up that resolves the payment failure.
         values = RECORDED_PAYMENT.get(self.env.context, {})
         return super()._create_payment(**values, **extra_create_values)
 
     def _keep_subscription_token(self):
-        """Let subscriptions be charged from now on to the card that their customer has just paid with."""
+        """Store the card that the customer has just paid with as the payment method of the subscriptions."""
         for transaction in self.filtered(lambda tx: tx.token_id and tx.state in ("authorized", "done")):
             orders = transaction.sale_order_ids | transaction.invoice_ids._get_subscriptions()
             for order in orders.filtered("plan_id"):
@@ -404,9 +403,9 @@ class PaymentTransaction(models.Model):
                     order.payment_token_id = transaction.token_id
 
     def _settle_subscription_charge(self):
-        """Carry out what the outcome of a charge means for the periods that it pays."""
+        """Apply the outcome of a charge to the periods that it pays."""
         self.ensure_one()
-        # Whoever may process a payment lets it settle what it pays.
+        # sudo: the user may not read the orders of the invoices; Odoo has checked the right to process the payment.
         orders = self.sudo().invoice_ids._get_subscriptions()
         if not orders or self.state == "draft" or self.operation in UNPAYING_OPERATIONS:
             return
@@ -430,7 +429,7 @@ class PaymentTransaction(models.Model):
             periods._set_charge_not_made()
 
     def _release_exception(self, orders):
-        """End the exception that this payment has caused, now that its outcome is known.
+        """End the exception caused by this payment, now that its outcome is known.
 
         :param orders: its subscriptions
         """
@@ -440,7 +439,7 @@ class PaymentTransaction(models.Model):
             orders._lift_settled_exception(self)
 
     def _is_latest_of(self, periods):
-        """Tell whether no later transaction tries to pay the same periods: an old failure means nothing then.
+        """Return whether no later transaction tries to pay the same periods, in which case an old failure is irrelevant.
 
         :rtype: bool
         """
@@ -449,7 +448,7 @@ class PaymentTransaction(models.Model):
         return not any(charge.id > self.id for charge in charges)
 
     def _get_requested_transaction(self):
-        """Return the payment that names what is to be paid: the part that is captured of an authorized one names nothing.
+        """Return the payment linked to the invoices or orders: the captured part of an authorized payment is not.
 
         :rtype: payment.transaction
         """
@@ -458,7 +457,7 @@ class PaymentTransaction(models.Model):
         return source if source and source.operation == self.operation else self
 
     def _get_captured_parts(self):
-        """Return the payments by which the money of these arrived, if they had only been authorized.
+        """Return the payments that captured the amounts of these payments, if they were only authorized.
 
         :rtype: payment.transaction
         """
@@ -467,20 +466,20 @@ class PaymentTransaction(models.Model):
         )
 
     def _report_overpayment(self):
-        """Ask the responsible person to look at what a payment brought beyond what its invoices needed."""
+        """Ask the responsible person to check and refund what a payment brought beyond the amount due."""
         self.ensure_one()
         if self.state != "done" or not self.payment_id or self.operation in UNPAYING_OPERATIONS:
             return
-        # Whoever may process a payment lets people be told what is left of it.
+        # sudo: the user may not read what the payment is for; Odoo has checked the right to process it.
         transaction = self.sudo()
         asked = transaction._get_requested_transaction()
         orders = asked.invoice_ids._get_subscriptions()
-        # Of one that could not be confirmed, somebody was told already.
+        # If an order could not be confirmed, a colleague was already notified.
         orders |= asked.sale_order_ids.filtered(lambda order: order.plan_id and order.state == "sale")
         if not orders:
             return
         amount = transaction._get_overpaid_amount()
-        # What somebody is asked to refund pays nothing else.
+        # What is to be refunded must not pay anything else.
         transaction.subscription_refund_requested_on = bool(amount) and fields.Date.today()
         if not amount:
             return
@@ -498,9 +497,9 @@ class PaymentTransaction(models.Model):
             order._ask_for_attention(self.env._("Paid twice"), body)
 
     def _get_overpaid_amount(self):
-        """Return what of a payment nothing has used: neither its invoices, nor what else of its orders is to invoice.
+        """Return the amount of a payment that neither its invoices use nor the rest of its orders will use.
 
-        :return: in the currency of the transaction; 0 if all was needed
+        :return: the amount in the currency of the transaction; 0 if all of it is needed
         :rtype: float
         """
         self.ensure_one()
@@ -509,7 +508,7 @@ class PaymentTransaction(models.Model):
             invoiced = order.invoice_ids.filtered(lambda move: move.state == "posted")
             credited = invoiced.filtered(lambda move: move.move_type == "out_refund")
             billed = sum((invoiced - credited).mapped("amount_total")) - sum(credited.mapped("amount_total"))
-            # What an earlier payment of the order waits for is not needed once more.
+            # Earlier payments of the order already cover a part of what is left to invoice.
             earlier = (order.transaction_ids | order.transaction_ids._get_captured_parts()).filtered(
                 lambda other: other.id != self.id and other.state == "done" and other.payment_id.state != "canceled"
             )
@@ -518,7 +517,7 @@ class PaymentTransaction(models.Model):
         return max(self.currency_id.round(left), 0)
 
     def _get_paid_names(self):
-        """Return what a payment was for, as people know it.
+        """Return the names of the invoices or orders that a payment is for.
 
         :rtype: list
         """
@@ -527,9 +526,9 @@ class PaymentTransaction(models.Model):
         return names or self.sale_order_ids.mapped("name")
 
     def _get_unused_amount(self):
-        """Return what of a payment is not reconciled.
+        """Return the amount of a payment that is not reconciled.
 
-        :return: in the currency of the transaction
+        :return: the amount in the currency of the transaction
         :rtype: float
         """
         self.ensure_one()
@@ -537,7 +536,7 @@ class PaymentTransaction(models.Model):
         lines = payment.move_id.line_ids.filtered(lambda line: line.account_id == payment.destination_account_id)
         if lines:
             return -sum(lines.mapped("amount_residual_currency"))
-        # Without an outstanding account there is no entry before the bank statement: the payments wait for it together.
+        # Without an outstanding account there is no entry before the bank statement: compare all payments without one.
         paid = self._get_requested_transaction().invoice_ids
         waiting = paid.matched_payment_ids.filtered(
             lambda other: not other.move_id and other.state in other._valid_payment_states()
@@ -546,7 +545,7 @@ class PaymentTransaction(models.Model):
         return min(self.amount, sum(waiting.mapped("amount")) - sum(invoices.mapped("amount_residual")))
 
     def _is_left_over(self):
-        """Return whether money of a payment is there that neither is refunded nor anybody was asked to refund.
+        """Return whether a part of a payment is unused, not refunded, and nobody was asked to refund it.
 
         :rtype: bool
         """
@@ -560,20 +559,20 @@ class PaymentTransaction(models.Model):
         return is_booked and not refunds and self.currency_id.compare_amounts(self._get_unused_amount(), 0) > 0
 
     def _is_used_up(self):
-        """Return whether all that a payment brought has settled what it was for.
+        """Return whether the whole amount of a payment is used.
 
         :rtype: bool
         """
         self.ensure_one()
-        # sudo: only what the payment has settled is read.
+        # sudo: the user may not read payments; Odoo has checked the right to process this one, and only amounts are read.
         charge = self.sudo()
         return bool(charge.payment_id) and charge.currency_id.compare_amounts(charge._get_unused_amount(), 0) <= 0
 
     def _record_as_paid(self, payment_date, reference=None):
-        """Take a transaction of an unknown outcome as paid, as the user found out.
+        """Record that a transaction whose outcome was unknown was paid.
 
         :param date payment_date: when it was paid
-        :param str reference: what the provider calls the payment
+        :param str reference: the provider's reference of the payment
         """
         self.ensure_one()
         self.subscription_amount_mismatch = False
@@ -583,15 +582,15 @@ class PaymentTransaction(models.Model):
         RECORDED_PAYMENT.grant(self, values)._post_process()
 
     def _prepare_recorded_payment_values(self, payment_date, reference=None):
-        """Return the values of the payment of a transaction that the user takes as paid.
+        """Return the values of the payment of a transaction that is resolved as paid.
 
         :param date payment_date: when it was paid
-        :param str reference: what the provider calls the payment
+        :param str reference: the provider's reference of the payment
         :rtype: dict
         """
         values = {"date": payment_date, "memo": reference or self.reference}
         if not self.provider_id.journal_id:
-            # Of a provider that is out of use, the money arrived at the bank.
+            # The provider is no longer in use: the money arrived at the bank.
             journals = self.env["account.journal"]
             domain = [*journals._check_company_domain(self.company_id), ("type", "=", "bank")]
             journal = journals.search(domain, limit=1)
@@ -600,7 +599,7 @@ class PaymentTransaction(models.Model):
         return values
 
     def _set_not_paid(self):
-        """Take transactions of an unknown outcome as failed, as the user says; a late success is still recorded."""
+        """Record that transactions whose outcome was unknown were not paid; a late success is still recorded."""
         self.filtered(lambda tx: tx.state not in ("error", "done"))._set_error(
             self.env._("Resolved as not paid by %(user)s.", user=self.env.user.name)
         )
@@ -609,7 +608,7 @@ class PaymentTransaction(models.Model):
         )
 
     def _is_outcome_unknown(self):
-        """Tell whether a charge was asked for that may have succeeded or not.
+        """Return whether it is unknown if a requested charge has succeeded.
 
         :rtype: bool
         """
@@ -617,7 +616,7 @@ class PaymentTransaction(models.Model):
         return self.subscription_amount_mismatch or (self.state == "draft" and self.operation in TOKEN_OPERATIONS)
 
     def _is_to_resolve(self):
-        """Return whether a person may say what became of a payment: its outcome is unknown, or does not come.
+        """Return whether a user can resolve a payment: its outcome is unknown or overdue.
 
         :rtype: bool
         """
@@ -627,7 +626,7 @@ class PaymentTransaction(models.Model):
         )
 
     def _is_under_way(self):
-        """Tell whether a payment has begun whose money is not in the books yet.
+        """Return whether a payment has started but is not in the books yet.
 
         :rtype: bool
         """
@@ -643,6 +642,6 @@ class PaymentTransaction(models.Model):
 
         :rtype: sale.subscription.period
         """
-        # Whoever may process a payment lets it settle what it pays.
+        # sudo: the user may not read the orders of the invoices; Odoo has checked the right to process the payment.
         invoices = self.sudo().invoice_ids
         return invoices._get_subscriptions()._get_periods_of(invoices)

@@ -9,12 +9,12 @@ from odoo.tools import format_date
 from ..billing.sale_order import MAX_PERIODS_PER_RUN
 from ..subscription.runner import Runner, Turn, commit
 
-# How long before it was asked for a payment may be dated by a bank.
+# Banks may date a payment this many days before it was requested.
 DAYS_DATED_BACK = 7
 
 
 class SaleOrder(models.Model):
-    """Collecting with a stored payment method, and payments whose outcome is unknown."""
+    """Charging stored payment methods, and payments whose outcome is unknown."""
 
     _inherit = "sale.order"
 
@@ -26,16 +26,16 @@ class SaleOrder(models.Model):
         ondelete="restrict",
         tracking=True,
         sales_only=True,
-        help="Each period is charged to this card or account of the customer. Without one, invoices are sent and the "
-        "customer pays them.",
+        help="The customer's card or account to which each period is charged. Without one, invoices are sent and the "
+        "customer pays them manually.",
     )
     payment_exception = fields.Boolean(
         string="Contract in exception",
         copy=False,
         tracking=True,
         sales_only=True,
-        help="The outcome of a payment is unknown: nothing is charged or invoiced until that is resolved. Untick it if "
-        "the payment did not happen: the next run handles the subscription.",
+        help="The outcome of a payment is unknown. Nothing is charged or invoiced until this is resolved. If the "
+        "payment was not made, untick this box: the next run of the scheduled action processes the subscription.",
     )
     is_payment_to_resolve = fields.Boolean(compute="_compute_is_payment_to_resolve")
     payment_failure = fields.Boolean(
@@ -67,13 +67,13 @@ class SaleOrder(models.Model):
     @api.constrains("payment_token_id", "partner_id", "partner_invoice_id", "company_id")
     def _check_payment_token(self):
         for order in self:
-            # Only whose the payment method is, for whoever may change the order.
+            # sudo: the user may not have access to the payment method; Odoo has checked the right to the order.
             token = order.payment_token_id.sudo()
             if token and not token._belongs_to(order):
                 raise ValidationError(
                     self.env._(
-                        "The payment method %(token)s is not one of the customer of %(order)s, in its company. Choose "
-                        "another, or leave it empty.",
+                        "The payment method %(token)s does not belong to the customer and company of %(order)s. Choose "
+                        "another one or leave the field empty.",
                         token=token.display_name,
                         order=order.display_name,
                     )
@@ -81,13 +81,13 @@ class SaleOrder(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        # Before the orders are there: one that somebody makes for a customer is no right to the customer's cards yet.
+        # Checked before the orders exist: creating an order for a customer gives no right to the customer's cards.
         self._check_token_access(vals_list)
         return super().create(vals_list)
 
     def write(self, vals):
-        by_hand = "payment_exception" in vals and not vals["payment_exception"] and not self._is_method()
-        lifted = self.filtered("payment_exception") if by_hand else self.browse()
+        is_manual = "payment_exception" in vals and not vals["payment_exception"] and not self._is_method()
+        lifted = self.filtered("payment_exception") if is_manual else self.browse()
         self._check_token_access([vals])
         res = super().write(vals)
         lifted._set_charges_failed()
@@ -95,27 +95,27 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_fields_without_default(self):
-        # One that comes as a default would pass the check of who may see it.
+        # A default would bypass the check of access to the payment method.
         return super()._get_fields_without_default() | {"payment_token_id"}
 
     @api.model
     def _check_token_access(self, vals_list):
-        """Refuse payment methods that the user cannot see: they are not theirs to charge.
+        """Refuse payment methods that the user cannot read, and so must not charge.
 
         :param list vals_list: values of orders
-        :raises AccessError: if one of them names such a payment method
+        :raises AccessError: if one of them contains such a payment method
         """
         if not self._is_method():
             chosen = {vals["payment_token_id"] for vals in vals_list if vals.get("payment_token_id")}
             self.env["payment.token"].browse(chosen).check_access("read")
 
     def action_subscription_resolve_exception(self):
-        """Open the pop-up that asks whether the payment happened whose outcome is unknown.
+        """Open the pop-up that resolves a payment whose outcome is unknown.
 
         :return: a window action
         :rtype: dict
         :raises AccessError: if the user may not change the order
-        :raises UserError: if no outcome is unknown
+        :raises UserError: if no payment has an unknown outcome
         """
         self.ensure_one()
         self._check_subscription_access()
@@ -126,7 +126,7 @@ class SaleOrder(models.Model):
         return action | {"context": {"default_order_id": self.id}}
 
     def _check_payment_exception(self):
-        """Refuse to resolve what is not in exception.
+        """Refuse orders without a payment to resolve.
 
         :raises UserError: naming the first such order
         """
@@ -134,26 +134,26 @@ class SaleOrder(models.Model):
             if not order.is_payment_to_resolve:
                 raise UserError(
                     self.env._(
-                        "No payment of %(order)s has an unknown outcome, so there is nothing to resolve.",
+                        "There is nothing to resolve: no payment of %(order)s has an unknown outcome.",
                         order=order.display_name,
                     )
                 )
 
     @api.model
     def _bill_due(self, domain):
-        """Settle the outcome of earlier charges first: what is due may depend on it."""
+        """Process the outcome of earlier charges first: what is due may depend on it."""
         self._settle_late_charges(domain)
         self._report_silence(domain)
         return super()._bill_due(domain)
 
     def _get_billing_turns(self, domain):
-        """Charge what has a payment method, one by one, and retry what was declined."""
+        """Charge subscriptions with a payment method one by one, and retry declined payments."""
         by_card = Domain("payment_token_id", "!=", False) | Domain("period_ids", "any", [("state", "=", "draft")])
         turns = super()._get_billing_turns(domain & ~by_card)
         due = domain & self._get_billing_domain() & by_card
         charge = Turn(due, "next_invoice_date", lambda order: order._bill_and_charge(), 1, MAX_PERIODS_PER_RUN)
         retry = charge._replace(domain=domain & self._get_retry_domain(), call=lambda order: order._retry_charges())
-        # A provider that cannot be reached stops only its own payment methods.
+        # An unreachable provider stops only the turns of its own payment methods.
         for method in self._get_payment_method_domains():
             turns += [turn._replace(domain=turn.domain & method) for turn in (charge, retry)]
         return turns
@@ -169,7 +169,7 @@ class SaleOrder(models.Model):
 
     def _prefetch_for_invoices(self):
         res = super()._prefetch_for_invoices()
-        # sudo: what the invoices use is read anyway, in _prepare_invoice.
+        # sudo: _prepare_invoice reads the same records; Odoo has checked the right to invoice the orders.
         self.sudo().mapped("transaction_ids")
         return res
 
@@ -181,7 +181,8 @@ class SaleOrder(models.Model):
         refusal = self._get_state_refusal("bill")
         if self.payment_exception and not refusal:
             return self.env._(
-                "The outcome of a payment of %(order)s is unknown: nothing is invoiced or charged until that is resolved.",
+                "The outcome of a payment of %(order)s is unknown. Nothing is invoiced or charged until this is "
+                "resolved.",
                 order=self.display_name,
             )
         return super()._get_billing_obstacle()
@@ -190,24 +191,24 @@ class SaleOrder(models.Model):
         if not self.payment_token_id:
             return super()._get_next_invoice_status()
         return self.env._(
-            "%(order)s is next invoiced on %(date)s, and its payment method charged.",
+            "%(order)s will next be invoiced on %(date)s, and its payment method charged.",
             order=self.display_name,
             date=format_date(self.env, self.next_invoice_date),
         )
 
     def _counts_draft_invoices(self):
-        # In exception, the invoice made for the charge is a draft, and somebody may make another manually.
+        # In exception, the invoice of the charge is a draft, and users can create another one manually.
         return super()._counts_draft_invoices() and not self.payment_exception
 
     def _check_payable(self):
-        """Refuse to take money for subscriptions that a charge is under way for, too."""
+        """Refuse payments of subscriptions with a charge under way as well."""
         for order in self:
             if message := order._get_charge_under_way_message():
                 raise UserError(message)
         return super()._check_payable()
 
     def _get_charge_under_way_message(self):
-        """Return why a subscription cannot be paid at this moment, or False if it can.
+        """Return the reason why a subscription cannot be paid at the moment, or False if it can.
 
         :rtype: str | bool
         """
@@ -215,15 +216,15 @@ class SaleOrder(models.Model):
         if not self.payment_exception:
             return False
         return self.env._(
-            "A payment of the subscription %(order)s is being processed, so that nothing more can be paid for it "
-            "before its outcome is known.",
+            "A payment of the subscription %(order)s is being processed. Until its outcome is known, no other payment "
+            "can be made.",
             order=self.name,
         )
 
     def _bill_and_charge(self):
-        """Invoice the next period of a subscription, and collect it with its payment method.
+        """Invoice the next period of a subscription, and charge it to the payment method.
 
-        What is charged is invoiced once the outcome is known; until then, the invoice is a draft.
+        The invoice of a charge remains a draft until the outcome is known.
         """
         self.ensure_one()
         period = self._get_draft_period()
@@ -241,17 +242,16 @@ class SaleOrder(models.Model):
         period._post_drafts()
         invoice._schedule_subscription_mail()
         if self.payment_token_id and (period._is_paid_in_part() or invoice._has_payment_under_way()):
-            # What is left is charged in a transaction of its own, still in this run; or once a payment came to nothing.
+            # The rest is charged in a separate transaction: in this run, or once the payment under way has failed.
             period.retry_date = self.company_id._get_subscription_today()
-        # A card that was just declined is not asked for still more: the oldest period comes first.
+        # A card that was just declined is not charged for later periods: the oldest period comes first.
         if payable:
             period._postpone_until_paid(waiting.sorted("date_start")[:1])
 
     def _retry_charges(self):
-        """Charge once more the oldest of what was declined and is to be tried today.
+        """Retry the oldest declined period whose next attempt is due.
 
-        One charge a call, each in a transaction of its own: what others did while the provider was asked counts for
-        the next.
+        Each call makes one charge in a transaction of its own, so that the next call sees what others did meanwhile.
         """
         self.ensure_one()
         today = self.company_id._get_subscription_today()
@@ -272,20 +272,20 @@ class SaleOrder(models.Model):
                 return
 
     def _get_retry_domain(self):
-        """Return the domain of the subscriptions of which a declined payment is to be tried again today.
+        """Return the domain of the subscriptions with a declined payment to retry today.
 
         :rtype: Domain
         """
-        # The field is one of periods, which have a company as orders have.
+        # The field belongs to periods, which have a company just as orders do.
         return self._get_chargeable_domain() & Domain("period_ids", "any", self._get_due_domain("retry_date"))
 
     @api.model
     def _get_payment_method_domains(self):
-        """Return the domains of the subscriptions of each payment provider, and of those without a payment method.
+        """Return one domain of subscriptions for each payment provider, and one for those without a payment method.
 
         :rtype: list
         """
-        # Which providers there are is needed by whoever bills, and nothing else of them.
+        # sudo: salespeople cannot read all payment methods; only the providers are read, and billing checks the orders.
         tokens = self.env["payment.token"].sudo().with_context(active_test=False)
         providers = [provider for (provider,) in tokens._read_group([], ["provider_id"])]
         return [
@@ -298,16 +298,16 @@ class SaleOrder(models.Model):
 
     @api.model
     def _settle_late_charges(self, domain):
-        """Carry out what became of charges, if whoever asked for them could not: also long after Odoo's own action.
+        """Process the outcome of charges whose own process could not, even when Odoo's scheduled action no longer does.
 
         :param Domain domain: which subscriptions
         """
         waiting = self.env["sale.subscription.period"].search(
             Domain("charge_state", "in", ("unknown", "pending")) & Domain("order_id", "any", domain)
         )
-        # Whoever bills a subscription lets its payments be settled.
+        # sudo: salespeople cannot read payments; the caller has checked the right to bill these subscriptions.
         transactions = waiting.sudo().invoice_ids.transaction_ids
-        # Also that of a period that somebody has invoiced by hand meanwhile.
+        # Include charges of periods that were invoiced manually in the meantime.
         transactions |= transactions.search([("subscription_holds_exception", "=", True), ("state", "!=", "draft")])
         for transaction in transactions:
             orders = transaction.invoice_ids._get_subscriptions()
@@ -326,18 +326,18 @@ class SaleOrder(models.Model):
 
     @api.model
     def _report_silence(self, domain):
-        """Ask people to look up payments that nobody would hear of: killed before the answer, or pending for long.
+        """Ask colleagues to look up payments without an answer: interrupted charges, and payments pending for long.
 
         :param Domain domain: which subscriptions
         """
-        # Whoever bills a subscription lets it be told what became of its payments.
+        # sudo: salespeople cannot read payments; the domain limits this to subscriptions that the caller can bill.
         orders = self.env["payment.transaction"].sudo()._get_subscriptions_to_look_at()
         if orders:
             silent = domain & Domain("id", "in", orders.ids)
             Runner(self, Turn(silent, "id", lambda order: order._notify_silent_charges(), size=1)).run()
 
     def _notify_silent_charges(self):
-        """Ask people to look up the payments of a subscription that nobody would hear of."""
+        """Ask colleagues to look up the payments of a subscription without an answer."""
         self.ensure_one()
         for charge in (self.sudo().period_ids.invoice_ids | self.sudo().invoice_ids).transaction_ids:
             if charge._is_abandoned():
@@ -346,7 +346,7 @@ class SaleOrder(models.Model):
                 self._notify_charge_overdue(charge)
 
     def _get_payments_left_over(self):
-        """Return the payments of cancelled invoices of a subscription whose money is still there: it pays the next one.
+        """Return the unused payments of cancelled invoices of a subscription, which pay its next invoice.
 
         :rtype: payment.transaction
         """
@@ -357,10 +357,10 @@ class SaleOrder(models.Model):
         return (payments | payments._get_captured_parts()).filtered(lambda payment: payment._is_left_over())
 
     def _remake_draft_period(self, period):
-        """Make the draft invoice of the next period in the place of one that the subscription has outgrown.
+        """Replace the outdated draft invoice of the next period.
 
-        :param period: the `sale.subscription.period` in preparation, for which no payment is under way
-        :return: the period in preparation
+        :param period: the draft `sale.subscription.period`, without a payment under way
+        :return: the new draft period
         :rtype: sale.subscription.period
         """
         self.ensure_one()
@@ -369,36 +369,36 @@ class SaleOrder(models.Model):
         charges = outdated.sudo().transaction_ids
         period._drop_drafts()
         period = self._make_draft_period()
-        # A late notification of a charge that was given up settles the invoice that counts.
+        # A late notification of an abandoned charge must settle the new invoice.
         links = [Command.link(invoice.id) for invoice in period.invoice_ids]
         charges.invoice_ids = links + [Command.unlink(invoice.id) for invoice in outdated]
         return period
 
     def _lock_for_payment(self):
-        """Lock subscriptions that are about to be paid or charged, so that no two payments begin at once.
+        """Lock subscriptions before a payment, so that no two payments start at the same time.
 
-        :raises UserError: if somebody else holds one of them
+        :raises UserError: if another transaction holds one of them
         """
         if self and self.try_lock_for_update(allow_referencing=True) != self:
             raise UserError(self._get_at_work_message())
         self.invalidate_recordset(["payment_exception", "subscription_state"])
 
     def _get_at_work_message(self):
-        """Return what people read who have to wait until billing is done with subscriptions.
+        """Return the message for users who have to wait because subscriptions are being billed.
 
         :rtype: str
         """
         return self.env._(
-            "%(orders)s: billing is at work on this at the moment. Try again in a minute.",
+            "%(orders)s: billing is in progress. Try again in a minute.",
             orders=", ".join(self.mapped("name")),
         )
 
     def _lift_settled_exception(self, transaction):
-        """End the exception of subscriptions once no other charge of theirs has an unknown outcome.
+        """End the exception of subscriptions that have no other charge with an unknown outcome.
 
         :param transaction: the `payment.transaction` whose outcome became known
         """
-        # Only which subscriptions they are of is read.
+        # sudo: the user may not have access to all charges; only their subscriptions are read.
         charges = transaction.sudo().search(
             [
                 ("subscription_holds_exception", "=", True),
@@ -409,30 +409,34 @@ class SaleOrder(models.Model):
         settled._without_tracking()._write_subscription({"payment_exception": False})
         if transaction.subscription_lookup_on:
             for order in settled:
-                order.message_post(body=self.env._("The outcome of the payment is known: the exception is over."))
+                order.message_post(
+                    body=self.env._(
+                        "The outcome of the payment is now known. The subscription is no longer in exception."
+                    )
+                )
 
     def _get_charges_to_resolve(self):
-        """Return the transactions of these subscriptions that nobody knows the outcome of, whatever invoice they pay.
+        """Return the transactions of these subscriptions with an unknown outcome, whatever invoice they pay.
 
         :rtype: payment.transaction
         """
-        # Which payments are to be looked up is told to whoever may change the subscription.
+        # sudo: salespeople cannot read payments; callers have checked the access to the subscription.
         invoices = self.sudo().period_ids.invoice_ids | self.sudo().invoice_ids
         charges = invoices.transaction_ids.filtered(lambda transaction: transaction._is_to_resolve())
-        # The invoice of another subscription may be linked to a line of this order: its payments are resolved there.
+        # Payments of an invoice of another subscription are resolved there, even if the invoice is linked to this order.
         return charges.filtered(
             lambda charge: not (paid := charge.invoice_ids._get_subscriptions()) or bool(paid & self)
         )
 
     def _resolve_as_paid(self, payment_date, reference=None):
-        """Record a payment whose outcome was unknown: post its invoice, and register the payment.
+        """Record a payment whose outcome was unknown as made: post its invoice and register the payment.
 
-        :param date payment_date: when it was made
-        :param str reference: what the provider calls it
+        :param date payment_date: when the payment was made
+        :param str reference: the provider's reference of the payment
         :raises UserError: if there is nothing that it can have paid
         """
         self.ensure_one()
-        # Whoever may resolve the exception records the payment: neither transactions nor invoices need be theirs.
+        # sudo: salespeople can write neither payments nor invoices; the pop-up has checked the right to the order.
         order = self._on_behalf()
         transactions = order._get_charges_to_resolve()
         transactions._check_not_waited_for()
@@ -451,9 +455,9 @@ class SaleOrder(models.Model):
         )
 
     def _get_period_to_record(self):
-        """Return the period that was paid, if no transaction tells: the oldest that is open, else the one that is due.
+        """Return the period paid by a payment without a transaction: the oldest open period, else the period that is due.
 
-        What is due and not invoiced gets its draft invoice.
+        If the due period is not invoiced, its draft invoice is created.
 
         :rtype: sale.subscription.period
         :raises UserError: if nothing is open or due
@@ -465,29 +469,30 @@ class SaleOrder(models.Model):
         if not periods:
             raise UserError(
                 self.env._(
-                    "%(order)s has no open invoice and nothing is due, so there is no payment to record. To lift the "
-                    "exception, choose that the payment was not made.",
+                    "%(order)s has no open invoice and nothing is due, so there is no payment to record. To end the "
+                    "exception, choose The payment was not made.",
                     order=self.display_name,
                 )
             )
         return periods
 
     def _check_payment_date(self, payment_date, transactions):
-        """Refuse a day on which a payment that was asked for cannot have been made.
+        """Refuse a date on which a requested payment cannot have been made.
 
-        :param date payment_date: when it was made, as the user says
-        :param transactions: the `payment.transaction` that it may be
-        :raises UserError: naming the days between which it lies
+        :param date payment_date: the date entered by the user
+        :param transactions: the `payment.transaction` records in question
+        :raises UserError: naming the first and the last possible day
         """
         self.ensure_one()
         today = self.company_id._get_subscription_today()
         asked = [transaction.last_state_change.date() for transaction in transactions] or [self.start_date or today]
-        # Banks date back; and it may be tomorrow where the user is.
+        # Banks may backdate payments, and in the user's time zone it may be tomorrow already.
         first, last = min(asked) - timedelta(days=DAYS_DATED_BACK), today + timedelta(days=1)
         if not payment_date or not first <= payment_date <= last:
             raise UserError(
                 self.env._(
-                    "Enter a Payment Date from %(first)s to %(last)s: the payment of %(order)s was not requested before.",
+                    "Enter a Payment Date from %(first)s to %(last)s. The payment of %(order)s was not requested before "
+                    "that.",
                     first=format_date(self.env, first),
                     last=format_date(self.env, last),
                     order=self.display_name,
@@ -495,8 +500,8 @@ class SaleOrder(models.Model):
             )
 
     def _resolve_as_unpaid(self):
-        """End an exception because its payment was not made: it is asked for again, however it was invoiced meanwhile."""
-        self.message_post(body=self.env._("Payment Failure resolved: not paid. It is asked for anew."))
+        """End an exception whose payment was not made. The payment is requested again, even if invoiced meanwhile."""
+        self.message_post(body=self.env._("Payment Failure resolved: not paid. The payment will be requested again."))
         # sudo: salespeople cannot read payments; the pop-up has checked the right to the order.
         charges = self.sudo()._get_charges_to_resolve()
         if self.payment_exception:
@@ -506,13 +511,13 @@ class SaleOrder(models.Model):
         charges._get_subscription_periods()._retry_today()
 
     def _set_charges_failed(self):
-        """Take the charges whose outcome was unknown as failed, as somebody found out: they may be made again."""
-        # Whoever may change the order says what became of its payments.
+        """Record that the charges whose outcome was unknown have failed, so that they can be made again."""
+        # sudo: salespeople cannot write payments; callers have checked the right to change the order.
         for order in self.sudo():
             charges = order._get_charges_to_resolve()
             charges._check_not_waited_for()
             pending = charges.filtered(lambda charge: charge.state in ("pending", "authorized"))
-            # What one charge was to pay of several subscriptions is open in all of them.
+            # A failed charge for several subscriptions leaves a period open in each of them.
             periods = order.period_ids | charges._get_subscription_periods()
             periods = periods.filtered(lambda period: period.charge_state == "unknown")
             periods |= pending._get_subscription_periods()
@@ -524,7 +529,7 @@ class SaleOrder(models.Model):
             periods.filtered(lambda period: not period.order_id._is_running())._drop_drafts()
 
     def _notify_charge_unknown(self, transaction):
-        """Tell whoever is responsible that the outcome of a payment is unknown, and what to do.
+        """Notify the responsible person that the outcome of a payment is unknown, and what to do.
 
         :param transaction: `payment.transaction`
         """
@@ -532,8 +537,8 @@ class SaleOrder(models.Model):
         for order in self:
             body = self.env._(
                 "The outcome of the payment %(reference)s of %(amount)s is unknown: %(reason)s Nothing more is charged "
-                "until it is resolved. Look it up at the payment provider, then use Resolve Payment Failure; or "
-                "wait: a notification of the provider resolves it by itself.",
+                "until this is resolved. Look up the payment at the provider, then use Resolve Payment Failure; or "
+                "wait for the provider's notification, which resolves it automatically.",
                 reference=transaction.reference,
                 amount=transaction.currency_id.format(transaction.amount),
                 reason=transaction.state_message or self.env._("there was no answer."),
@@ -542,14 +547,14 @@ class SaleOrder(models.Model):
             order._ask_for_attention(self.env._("Payment Failure"), body)
 
     def _notify_charge_overdue(self, transaction):
-        """Tell whoever is responsible that the notification of a payment is long in coming, and what to do.
+        """Notify the responsible person that the notification of a payment is overdue, and what to do.
 
         :param transaction: `payment.transaction`
         """
         transaction.subscription_lookup_on = fields.Date.today()
         for order in self:
             body = self.env._(
-                "The payment %(reference)s of %(amount)s has been pending since %(date)s. Look it up at the payment "
+                "The payment %(reference)s of %(amount)s has been pending since %(date)s. Look up the payment at the "
                 "provider, then use Resolve Payment Failure; or wait for the provider's notification.",
                 reference=transaction.reference,
                 amount=transaction.currency_id.format(transaction.amount),
@@ -559,39 +564,39 @@ class SaleOrder(models.Model):
             order._ask_for_attention(self.env._("Payment pending"), body)
 
     def _write_subscription(self, values):
-        """Plan no further attempt for subscriptions that end, by whatever way."""
+        """Stop further attempts to charge subscriptions that end, however they end."""
         res = super()._write_subscription(values)
         if values.get("subscription_state", "progress") not in self._get_running_states():
-            # Whoever may end the subscription ends its dunning.
+            # sudo: nobody can write periods; the caller has checked the right to end the subscription.
             self.sudo().period_ids.filtered("retry_date").retry_date = False
         return res
 
     def _check_cancel_subscription(self):
         res = super()._check_cancel_subscription()
-        # sudo: whoever may cancel the order, as Odoo checks, is told which payment holds it.
+        # sudo: salespeople cannot read payments; Odoo checks the right to cancel the order.
         self.sudo().period_ids.invoice_ids._check_no_payment_under_way()
         return res
 
     def _close(self):
-        """Leave no invoice in preparation behind, but for a charge that is under way: its outcome decides."""
+        """Drop the draft periods, except those with a charge under way: its outcome decides."""
         res = super()._close()
-        # Whoever may close the subscription may cancel the draft invoice that billing had prepared.
-        reserved = self.sudo().period_ids.filtered(
+        # sudo: nobody can write periods; the caller has checked the right to close the subscription.
+        drafts = self.sudo().period_ids.filtered(
             lambda period: period.state == "draft" and period.charge_state != "unknown"
         )
-        reserved._drop_drafts()
+        drafts._drop_drafts()
         return res
 
     def _prepare_invoice(self):
-        """Leave out the payments that an earlier invoice has used: each counts for one period."""
+        """Leave out the payments that another invoice uses: each counts for one period."""
         values = super()._prepare_invoice()
         if self.plan_id:
-            # Payments are nobody's document: whoever may invoice the order gives it those that were made for it.
+            # sudo: salespeople cannot read payments; Odoo has checked the right to invoice the order.
             used = self.sudo().transaction_ids.filtered(
                 lambda transaction: any(invoice.state != "cancel" for invoice in transaction.invoice_ids)
             )
             linked = self.sudo().transaction_ids.browse(values["transaction_ids"][0][2]) - used
-            # The money of one that was authorized came in parts of its own, which Odoo does not look at.
+            # Authorized payments are captured by separate transactions, which Odoo does not consider.
             linked |= linked._get_captured_parts()
             linked |= self._get_payments_left_over()
             values["transaction_ids"] = [Command.set(linked.ids)]

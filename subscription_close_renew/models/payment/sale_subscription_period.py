@@ -7,7 +7,7 @@ from odoo.tools import format_date, formatLang
 
 from ...tools import recurrence
 
-# Of the languages that the addon is translated into.
+# In all languages that the addon is translated into.
 SENTENCE_ENDS = (".", "!", "?", "…", "؟", "。", "！", "？")
 
 CHARGE_STATES = [
@@ -19,7 +19,7 @@ CHARGE_STATES = [
 
 
 class SaleSubscriptionPeriod(models.Model):
-    """How the price of a period is collected with the payment method of its subscription."""
+    """Charging the price of a period to the payment method of its subscription."""
 
     _inherit = "sale.subscription.period"
 
@@ -33,17 +33,17 @@ class SaleSubscriptionPeriod(models.Model):
     charge_state = fields.Selection(
         selection=CHARGE_STATES,
         readonly=True,
-        help="What is known of the last charge. Nothing is charged again while its outcome is unknown.",
+        help="Outcome of the last charge. While it is unknown, nothing is charged again.",
     )
-    charge_error = fields.Char(string="Reason", readonly=True, help="Why the last charge did not succeed.")
-    attempt_count = fields.Integer(string="Attempts", readonly=True, help="How often the payment was declined.")
+    charge_error = fields.Char(string="Reason", readonly=True, help="Why the last charge failed.")
+    attempt_count = fields.Integer(string="Attempts", readonly=True, help="Number of times the payment was declined.")
     declined_on = fields.Date(readonly=True, help="When the payment was first declined.")
     retry_date = fields.Date(
-        string="Next Attempt", readonly=True, index="btree_not_null", help="The payment is tried again on this day."
+        string="Next Attempt", readonly=True, index="btree_not_null", help="The payment will be retried on this date."
     )
     status = fields.Selection(
         selection=[
-            ("draft", "In Preparation"),
+            ("draft", "Draft"),
             ("unknown", "Unknown"),
             ("pending", "Pending"),
             ("declined", "Declined"),
@@ -71,7 +71,7 @@ class SaleSubscriptionPeriod(models.Model):
                 period.status = period.state
 
     def _is_collectable(self):
-        """Tell whether the payment of a period is still to be collected.
+        """Return whether the payment of a period still has to be collected.
 
         :rtype: bool
         """
@@ -81,7 +81,7 @@ class SaleSubscriptionPeriod(models.Model):
         return self.state == "draft" or (self.state == "invoiced" and bool(self._get_open_invoice()))
 
     def _is_open(self):
-        """Return whether something of a period is left to pay, which no payment is under way for.
+        """Return whether a part of a period is left to pay and no payment is under way.
 
         :rtype: bool
         """
@@ -90,7 +90,7 @@ class SaleSubscriptionPeriod(models.Model):
         return bool(invoice) and invoice.amount_total > 0 and not invoice._has_payment_under_way()
 
     def _is_outdated(self):
-        """Return whether the order says something else by now than the draft invoice of a period in preparation.
+        """Return whether the order has changed since the draft invoice of a draft period was created.
 
         :rtype: bool
         """
@@ -102,7 +102,7 @@ class SaleSubscriptionPeriod(models.Model):
         return not is_next or not order._has_agreed_amount(invoice, self.date_start, self.date_end)
 
     def _is_paid_in_part(self):
-        """Return whether a part of a period was paid, as with the quotation, and nothing is under way for the rest.
+        """Return whether a period was paid in part, such as with the quotation, and no payment of the rest is under way.
 
         :rtype: bool
         """
@@ -110,10 +110,10 @@ class SaleSubscriptionPeriod(models.Model):
         return self._is_open() and self._get_open_invoice().payment_state == "partial"
 
     def _charge(self):
-        """Collect the price of a period with the payment method of its subscription.
+        """Charge the price of a period to the payment method of its subscription.
 
-        Commits: first that a charge begins, then what the provider answered. To be called at the beginning of a
-        transaction: what others did before counts, such as closing.
+        Commits twice: the start of the charge, then the answer of the provider. Call this at the beginning of a
+        transaction, to see what others did before, such as closing.
         """
         self.ensure_one()
         invoice = self._get_open_invoice()
@@ -125,26 +125,26 @@ class SaleSubscriptionPeriod(models.Model):
             self._decline(refusal)
             return
         self._check_postable()
-        # A payment transaction is nobody's document: whoever may bill the subscription may charge for it.
+        # sudo: salespeople cannot create payments; the caller has checked the right to bill the subscription.
         transaction = self.env["payment.transaction"].sudo().create(self._prepare_transaction_values(invoice))
         transaction._charge_with_token()
         if transaction.state != "draft":
             transaction._post_process()
 
     def _check_postable(self):
-        """Refuse to charge for what Odoo would refuse to post once it is paid: that is tried, and undone.
+        """Refuse to charge for invoices that Odoo would refuse to post once paid: post them, and undo that.
 
-        :raises UserError: as posting does, such as for a negative total or an archived account
+        :raises UserError: as posting does, for a negative total or an archived account for example
         """
         drafts = self.invoice_ids.filtered(lambda invoice: invoice.state == "draft")
         if drafts:
             with closing(self.env.cr.savepoint()):
-                # What is undone is mailed to nobody.
+                # The posting is undone: it must not send mails.
                 self.with_context(mail_notify_force_send=False)._post_drafts()
                 self.env.cr.flush()
 
     def _prepare_transaction_values(self, invoice):
-        """Return the values of a new payment transaction: a transaction is never sent twice.
+        """Return the values of a new payment transaction: no transaction is sent twice.
 
         :param invoice: `account.move` to pay
         :rtype: dict
@@ -167,17 +167,17 @@ class SaleSubscriptionPeriod(models.Model):
         }
 
     def _set_charge_unknown(self):
-        """Write down that a charge is under way: whatever happens now, nothing charges these periods again."""
+        """Record that a charge is under way, so that nothing charges these periods again, whatever happens."""
         self.charge_state = "unknown"
-        # The chatter hears of it only if no answer comes.
+        # The exception is logged only if no answer comes.
         self.order_id._without_tracking()._write_subscription({"payment_exception": True})
 
     def _set_charge_done(self, charge):
-        """Write down that a payment of these periods succeeded; what it did not pay is collected on, if it was before.
+        """Record that a payment of these periods succeeded. Periods paid in part are charged further if they were before.
 
         :param charge: the `payment.transaction`
         """
-        # What is open because the payment was not used is for a bookkeeper to look at, and not to be charged again.
+        # If a payment is not used up, a bookkeeper has to check what is open: it must not be charged again.
         in_part = self.filtered("retry_date") | self.filtered(lambda period: period._has_attempts_left())
         in_part = in_part.filtered(lambda period: period._is_open() and charge._is_used_up())
         whole = self - in_part
@@ -188,31 +188,31 @@ class SaleSubscriptionPeriod(models.Model):
         self.invoice_ids.filtered(lambda invoice: not invoice.is_move_sent)._schedule_subscription_mail()
 
     def _set_charge_pending(self):
-        """Write down that the provider will tell the outcome later. What is owed is invoiced meanwhile."""
+        """Record that the outcome will be known later. Meanwhile the amount due is invoiced."""
         self._post_drafts()
         self.retry_date = False
         self._set_charge_state("pending")
 
     def _set_charge_not_made(self):
-        """Write down that a charge did not happen, for no reason of the customer's: it is tried again as it was."""
+        """Record that a charge was not made, for no fault of the customer: earlier attempts continue unchanged."""
         for period in self.filtered(lambda period: period.charge_state in ("unknown", "pending")):
             period._resume_attempts()
 
     def _resume_attempts(self):
-        """Go on collecting what was declined, or waits for an earlier period, if another payment did not pay it all."""
+        """Continue to charge a period that was declined or waits for an earlier one, if another payment left it open."""
         self.ensure_one()
         self._set_charge_state("declined" if self.attempt_count or self.charge_error else False)
         if self.charge_state == "declined" and not self.retry_date and self._has_attempts_left():
-            # It had given way to the other payment.
+            # The attempts had stopped because of the other payment.
             self.retry_date = self.company_id._get_subscription_today() + timedelta(days=1)
 
     def _retry_today(self):
-        """Let the next run ask once more for what is open of these periods."""
+        """Plan the next attempt for what is open of these periods today."""
         for period in self.filtered(lambda period: period.state == "invoiced" and period._is_collectable()):
             period.retry_date = period.company_id._get_subscription_today()
 
     def _set_charge_state(self, state):
-        """Write down what became of a charge of these periods, unless another is still to come to something.
+        """Record the outcome of a charge of these periods, unless another charge has no outcome yet.
 
         :param state: one of :data:`CHARGE_STATES`, or False
         """
@@ -226,7 +226,7 @@ class SaleSubscriptionPeriod(models.Model):
                 period.charge_state = state
 
     def _has_attempts_left(self):
-        """Return whether there is a further attempt: the first, if that had to wait; else as many as the plan has.
+        """Return whether an attempt is left: the first one if it had to wait, else those of the recurring plan.
 
         :rtype: bool
         """
@@ -236,23 +236,23 @@ class SaleSubscriptionPeriod(models.Model):
         return self._is_collectable() and self.attempt_count <= len(self.order_id.plan_id._get_retry_days())
 
     def _set_paid(self):
-        """End the dunning of the periods whose invoices were paid, by whatever way."""
+        """End the dunning of periods whose invoices were paid, however they were paid."""
         paid = self.filtered(lambda period: period.state == "invoiced" and period._is_paid())
-        # What was declined is settled; a charge that is under way still has an outcome to come.
+        # A declined payment is settled, but a charge under way still has an outcome to come.
         paid.filtered(lambda period: period.charge_state == "declined").charge_state = False
         paid.write(self._prepare_paid_values())
 
     def _prepare_paid_values(self):
-        """Return the values of a period that nothing is left to pay for.
+        """Return the values of a period with nothing left to pay.
 
         :rtype: dict
         """
         return {"retry_date": False, "charge_error": False}
 
     def _decline(self, message):
-        """Write down that the payment of these periods was declined, tell the customer, and plan the next attempt.
+        """Record that the payment of these periods was declined, notify the customer, and plan the next attempt.
 
-        :param str message: why, for people
+        :param str message: the reason, in words for users
         """
         for period in self:
             order = period.order_id
@@ -270,9 +270,9 @@ class SaleSubscriptionPeriod(models.Model):
                 period._ask_for_another_payment()
 
     def _hand_over_declined(self, message):
-        """Tell people that invoices of subscriptions that have ended stay unpaid: nothing asks for them any more.
+        """Notify colleagues of unpaid invoices of ended subscriptions, which are no longer charged.
 
-        :param str message: why the payment was declined
+        :param str message: the reason why the payment was declined
         """
         for period in self.filtered(lambda period: period.state == "invoiced" and period._is_open()):
             period.charge_error = period._prepare_decline_values(message)["charge_error"]
@@ -280,15 +280,15 @@ class SaleSubscriptionPeriod(models.Model):
             period._ask_for_another_payment()
 
     def _ask_for_another_payment(self):
-        """Ask somebody of the staff to agree with the customer on what no further attempt will collect."""
+        """Ask a colleague to arrange another payment method with the customer: there is no further attempt."""
         self.ensure_one()
         self.order_id._ask_for_attention(
-            self.env._("Payment declined for good"),
-            self.env._("%(note)s Agree with the customer on another way to pay.", note=self._get_decline_note()),
+            self.env._("Payment declined, no further attempts"),
+            self.env._("%(note)s Arrange another payment method with the customer.", note=self._get_decline_note()),
         )
 
     def _postpone_until_paid(self, earlier):
-        """Let the payment of a period be tried when that of an earlier one is, which was declined.
+        """Postpone the payment of a period to the next attempt of an earlier, declined one.
 
         :param earlier: the earlier period, or none
         """
@@ -299,15 +299,15 @@ class SaleSubscriptionPeriod(models.Model):
             self.write(
                 {
                     "charge_state": "declined",
-                    "charge_error": env._("An earlier period is to be paid first."),
+                    "charge_error": env._("An earlier period has to be paid first."),
                     "retry_date": earlier.retry_date or tomorrow,
                 }
             )
 
     def _prepare_decline_values(self, message):
-        """Return the values of a period whose payment was declined once more.
+        """Return the values of a period whose payment was declined.
 
-        :param str message: why, for people
+        :param str message: the reason, in words for users
         :rtype: dict
         """
         self.ensure_one()
@@ -323,7 +323,7 @@ class SaleSubscriptionPeriod(models.Model):
         }
 
     def _prepare_decline_note_values(self):
-        """Return what a sentence about a declined payment names.
+        """Return the values for a sentence about a declined payment.
 
         :rtype: dict
         """
@@ -336,7 +336,7 @@ class SaleSubscriptionPeriod(models.Model):
         }
 
     def _get_decline_note(self):
-        """Return what the chatter says about a declined payment.
+        """Return the chatter message about a declined payment.
 
         :rtype: str
         """
@@ -344,15 +344,15 @@ class SaleSubscriptionPeriod(models.Model):
         values = self._prepare_decline_note_values() | {"date": format_date(self.env, self.retry_date)}
         if self.retry_date:
             return self.env._(
-                "The payment of %(invoice)s (%(amount)s) was declined: %(reason)s It is tried again on %(date)s.",
+                "The payment of %(invoice)s (%(amount)s) was declined: %(reason)s It will be retried on %(date)s.",
                 **values,
             )
         return self.env._(
-            "The payment of %(invoice)s (%(amount)s) was declined: %(reason)s It is not tried again.", **values
+            "The payment of %(invoice)s (%(amount)s) was declined: %(reason)s It will not be retried.", **values
         )
 
     def _get_portal_charge_message(self):
-        """Return what the customer reads about a payment that was declined, or waits for an earlier one.
+        """Return the message for the customer about a payment that was declined or waits for an earlier one.
 
         :rtype: str
         """
@@ -360,40 +360,40 @@ class SaleSubscriptionPeriod(models.Model):
         values = self._prepare_decline_note_values()
         if self.attempt_count:
             return self.env._("The payment of %(invoice)s (%(amount)s) was declined: %(reason)s", **values)
-        return self.env._("The payment of %(invoice)s (%(amount)s) waits: %(reason)s", **values)
+        return self.env._("The payment of %(invoice)s (%(amount)s) is on hold: %(reason)s", **values)
 
     def _get_portal_retry_message(self):
-        """Return what the customer reads about the next attempt.
+        """Return the message for the customer about the next attempt.
 
         :rtype: str
         """
         self.ensure_one()
         if not self.retry_date:
-            return self.env._("We do not try again.")
+            return self.env._("We won't try again.")
         if self.order_id.subscription_state == "paused":
-            return self.env._("We do not try again while the subscription is paused.")
+            return self.env._("We won't try again while the subscription is paused.")
         if self.retry_date <= self.company_id._get_subscription_today():
-            return self.env._("We try again today.")
-        return self.env._("We try again on %(date)s.", date=format_date(self.env, self.retry_date))
+            return self.env._("We will try again today.")
+        return self.env._("We will try again on %(date)s.", date=format_date(self.env, self.retry_date))
 
     def _claim(self):
-        """Let go of the charge of a period that somebody invoices by hand: what the charge comes to is known to them."""
+        """Forget the unknown outcome of periods that are invoiced manually: the user knows what became of the charge."""
         unknown = self.filtered(lambda period: period.state == "draft" and period.charge_state)
         res = super()._claim()
         unknown.charge_state = False
-        # An invoice that was declined, corrected and posted again is collected on.
+        # The attempts continue for an invoice that was declined, corrected and posted again.
         for period in self.filtered(lambda period: period.charge_error and not period.charge_state):
             if period._is_collectable() and period._is_open():
                 period._resume_attempts()
         return res
 
     def _prepare_release_values(self):
-        # Why it was declined is needed if the same invoice is posted again.
+        # The reason of the decline stays: it is needed if the same invoice is posted again.
         return super()._prepare_release_values() | {"charge_state": False, "retry_date": False}
 
     def _take_over(self, invoice):
-        # A late notification of the charge settles the invoice that counts.
-        # sudo: Odoo has checked the right to post the invoice; the link to the payment follows from it.
+        # A late notification of the charge must settle the new invoice.
+        # sudo: salespeople cannot write payments; Odoo has checked the right to post the invoice.
         links = [Command.link(invoice.id), *(Command.unlink(draft.id) for draft in self.invoice_ids)]
         self.sudo().invoice_ids.transaction_ids.invoice_ids = links
         return super()._take_over(invoice)
@@ -402,10 +402,10 @@ class SaleSubscriptionPeriod(models.Model):
         return super()._prepare_take_over_values(invoice) | {"charge_state": False}
 
     def _register_payment(self, payment_date, reference=None):
-        """Post and settle the invoices of periods by a payment that no transaction tells of: all that is open of them.
+        """Post the invoices of periods, and register a payment of the open amount that has no transaction.
 
-        :param date payment_date: when it was paid
-        :param str reference: what the provider or the bank calls the payment
+        :param date payment_date: when the payment was made
+        :param str reference: the reference of the provider or the bank
         """
         self._post_drafts()
         for period in self.filtered(lambda period: period._get_open_invoice()):

@@ -90,7 +90,7 @@ class SaleOrder(models.Model):
                 "The closing of %(order)s was not asked for in the portal. Please contact us, if it is to be undone.",
                 order=self.name,
             )
-        return self.env._("%(order)s is not planned to close, so there is nothing to undo.", order=self.name)
+        return self.env._("%(order)s is not scheduled to close, so there is nothing to undo.", order=self.name)
 
     def _is_kept_too_often(self):
         """Return whether the customer undid closes so often in the last day that another one has to wait.

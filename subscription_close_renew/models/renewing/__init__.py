@@ -1,6 +1,6 @@
-"""Renewal quotations, terms and what happens at their end, and automatic renewal."""
+"""Renewal quotations, terms, the actions at the end of a term, and automatic renewal."""
 
-# The order is that in which Odoo applies the classes: what is overridden comes first.
+# Odoo applies the classes in this order: overridden code comes first.
 # isort: off
 from . import sale_order
 from . import sale_order_line

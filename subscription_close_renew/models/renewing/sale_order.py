@@ -8,7 +8,7 @@ from ..subscription.sale_subscription_guard_mixin import as_method
 
 
 class SaleOrder(models.Model):
-    """Renewing a subscription: its renewal quotation, and what happens when that is confirmed or cancelled."""
+    """Renewing subscriptions: renewal quotations, and what happens when they are confirmed or cancelled."""
 
     _inherit = "sale.order"
 
@@ -16,7 +16,7 @@ class SaleOrder(models.Model):
 
     _one_renewal = models.UniqueIndex(
         "(subscription_id) WHERE subscription_id IS NOT NULL AND state = 'sale'",
-        "This subscription was renewed by another order already.",
+        "This subscription has already been renewed by another order.",
     )
 
     @api.depends("origin_order_id")
@@ -32,7 +32,7 @@ class SaleOrder(models.Model):
         res = super().write(vals)
         if vals.keys() & {"partner_id", "company_id", "subscription_id"}:
             subscriptions = self.filtered("plan_id")
-            # Of a subscription that goes to another customer, too: its Renew would open the quotation of this one.
+            # Also check a subscription that gets another customer: its open renewal quotation is for the old one.
             (subscriptions | subscriptions._get_open_renewals())._check_renewed_customer()
         return res
 
@@ -42,12 +42,12 @@ class SaleOrder(models.Model):
         return super().action_draft()
 
     def action_subscription_renew(self):
-        """Open the renewal quotation of a subscription, made now or found; or the pop-up that renews several.
+        """Open the renewal quotation of a subscription, created if necessary, or the pop-up that renews several.
 
         :return: a window action
         :rtype: dict
         :raises AccessError: if the user may not change one of the orders
-        :raises UserError: if it cannot be renewed, or none of several can
+        :raises UserError: if none of the subscriptions can be renewed
         """
         self._check_subscription_access()
         if len(self) != 1:
@@ -71,14 +71,15 @@ class SaleOrder(models.Model):
         return action | {"context": {"default_order_ids": self.ids}}
 
     def subscription_renew(self):
-        """Make the quotation that renews a subscription, or find the one that is open; if it has expired, it is valid again.
+        """Return the open renewal quotation of a subscription, or create one.
 
-        It has the customer, plan, recurring lines, prices (as the plan says), discounts and payment method of the
-        subscription, and begins where the paid period ends. Confirmed, it takes the place of the subscription.
+        The quotation has the customer, recurring plan, recurring lines, prices (according to the plan), discounts and
+        payment method of the subscription, and starts where the paid period ends. Once confirmed, it replaces the
+        subscription. The validity of an expired quotation is extended.
 
         :return: id of the quotation
         :rtype: int
-        :raises AccessError: if the user may not change the order, or make quotations
+        :raises AccessError: if the user may not change the order or create quotations
         :raises UserError: if the subscription cannot be renewed, with the reason
         """
         self.ensure_one()
@@ -94,7 +95,7 @@ class SaleOrder(models.Model):
         return renewal.id
 
     def action_subscription_history(self):
-        """Open all orders of this subscription: the one that began it, and those that renewed it.
+        """Open all orders of this subscription: the first one and its renewals.
 
         :return: a window action
         :rtype: dict
@@ -110,46 +111,46 @@ class SaleOrder(models.Model):
         }
 
     def _get_renewed_customer_refusal(self):
-        """Return why an order cannot renew the subscription that it renews, of another customer or company; or False.
+        """Return the reason why an order cannot renew its subscription if customer or company differ, or False.
 
         :rtype: str | bool
         """
         self.ensure_one()
-        # Only whose the subscription is, for whoever may change the order.
+        # sudo: the user may not have access to the subscription; only its customer and company are compared.
         parent = self.subscription_id.sudo()
         same_customer = self.partner_id.sudo().commercial_partner_id == parent.partner_id.commercial_partner_id
         if same_customer and self.company_id == parent.company_id:
             return False
         return self.env._(
-            "%(order)s renews %(parent)s, so it must be for the same customer and company. For another customer, make "
-            "a new quotation.",
+            "%(order)s renews %(parent)s, so it must be for the same customer and company. For another customer, "
+            "create a new quotation.",
             order=self.display_name,
             parent=parent.name,
         )
 
     def _check_renewed_customer(self):
-        """Refuse renewals of what belongs to another customer or company.
+        """Refuse renewals of subscriptions of another customer or company.
 
         :raises UserError: naming the first such order
         """
-        # sudo: only the customer and the company of both are compared, and the user may change one of them.
+        # sudo: the user may not have access to both orders; Odoo has checked the right to change one of them.
         for order in self.sudo().filtered("subscription_id"):
             if refusal := order._get_renewed_customer_refusal():
                 raise UserError(refusal)
 
     def _check_only_open_renewal(self):
-        """Refuse to take a cancelled renewal quotation back while its subscription has another.
+        """Refuse to reset a cancelled renewal quotation while its subscription has another open one.
 
         :raises UserError: naming the first such quotation, and the other one
         """
         for order in self.filtered(lambda order: order.state == "cancel" and order.subscription_id):
-            # Whoever may take the quotation back is told which one took its place.
+            # sudo: the user may not have access to the other quotation; Odoo has checked the right to this one.
             others = order.subscription_id.sudo()._get_open_renewals() - order
             if others:
                 raise UserError(
                     self.env._(
-                        "%(subscription)s has an open renewal quotation already: %(renewal)s. Cancel that one before you "
-                        "take %(order)s back.",
+                        "%(subscription)s already has an open renewal quotation: %(renewal)s. Cancel it before you set "
+                        "%(order)s to quotation.",
                         subscription=order.subscription_id.sudo().name,
                         renewal=others[0].name,
                         order=order.display_name,
@@ -157,16 +158,16 @@ class SaleOrder(models.Model):
                 )
 
     def _lock_for_renewal(self):
-        """Let nobody else renew these subscriptions until this transaction ends."""
-        # Who comes second has to see what the first one made: a row that is only locked would not make it start anew.
+        """Lock these subscriptions so that nobody else renews them until this transaction ends."""
+        # An UPDATE rather than a row lock: it makes a second transaction start over and see the quotation of the first.
         self.env.cr.execute(SQL("UPDATE sale_order SET write_date = write_date WHERE id IN %s", tuple(self.ids)))
 
     def _get_open_renewals(self):
-        """Return the quotations that would renew these subscriptions, for each the latest.
+        """Return the latest open renewal quotation of each of these subscriptions.
 
         :rtype: sale.order
         """
-        # Whoever may renew a subscription finds the quotation that a colleague has made.
+        # sudo: the quotation may belong to a colleague; callers have checked the right to the subscription.
         renewals = self.sudo().search(
             [("subscription_id", "in", self.ids), ("state", "in", ("draft", "sent"))], order="id desc"
         )
@@ -174,7 +175,7 @@ class SaleOrder(models.Model):
         return self.browse(latest)
 
     def _get_renew_refusals(self):
-        """Return why these subscriptions cannot be renewed, a sentence a line; empty if all can.
+        """Return the reasons why subscriptions cannot be renewed, one per line; empty if all can.
 
         :rtype: str
         """
@@ -183,7 +184,7 @@ class SaleOrder(models.Model):
         return "\n".join(refusal for order in self if (refusal := order._get_renew_refusal()))
 
     def _get_renew_refusal(self):
-        """Return why a subscription cannot be renewed, and what to do; or False if it can.
+        """Return the reason why a subscription cannot be renewed and what to do, or False if it can.
 
         :rtype: str | bool
         """
@@ -191,7 +192,7 @@ class SaleOrder(models.Model):
         return self._get_renew_state_refusal() or self._get_first_payment_refusal()
 
     def _get_renew_state_refusal(self):
-        """Return why nothing can take the place of a subscription at present, or False.
+        """Return the reason why the state of a subscription does not allow a renewal, or False.
 
         :rtype: str | bool
         """
@@ -200,7 +201,7 @@ class SaleOrder(models.Model):
             return refusal
         if self.payment_exception:
             return self.env._(
-                "The outcome of a payment of %(order)s is unknown. Resolve the payment failure: then it can be renewed.",
+                "The outcome of a payment of %(order)s is unknown. To renew it, resolve the payment failure first.",
                 order=self.display_name,
             )
         return False
@@ -210,54 +211,56 @@ class SaleOrder(models.Model):
         refusals = super()._get_state_refusals(action)
         if action == "renew":
             quotation = self.env._(
-                "%(order)s is not confirmed. Confirm it, invoice its first period and register the payment: then it can "
-                "be renewed."
+                "%(order)s is not confirmed. To renew it, first confirm it, invoice its first period and register "
+                "the payment."
             )
             refusals |= dict.fromkeys(("quotation", "renewal"), quotation)
-            refusals[False] = self.env._(
-                "%(order)s has no recurring plan, so there is nothing to renew: only subscriptions are renewed."
-            )
-            refusals["paused"] = self.env._("%(order)s is paused. Resume it: then it can be renewed.")
+            refusals[False] = self.env._("%(order)s has no recurring plan. Only subscriptions can be renewed.")
+            refusals["paused"] = self.env._("%(order)s is paused. To renew it, resume it first.")
             refusals["churned"] = self.env._(
-                "%(order)s is closed (Churned) since %(date)s, so it cannot be renewed. Make a new quotation, or have an "
-                "administrator reopen it."
+                "%(order)s has been closed (Churned) since %(date)s and cannot be renewed. Create a new quotation, or "
+                "ask an administrator to reopen it."
             )
-            refusals["renewed"] = self.env._("%(order)s was renewed by %(renewal)s already: renew that order instead.")
+            refusals["renewed"] = self.env._(
+                "%(order)s has already been renewed by %(renewal)s. Renew that order instead."
+            )
         return refusals
 
     def _prepare_refusal_values(self):
-        # sudo: only the name is given away, to users who may renew the subscription.
+        # sudo: the renewal may belong to a colleague; callers have checked the right to the subscription, and only the name
+        # is read.
         renewal = self.sudo().renewal_ids.filtered(lambda order: order.state == "sale")
         return super()._prepare_refusal_values() | {"renewal": ", ".join(renewal.mapped("name"))}
 
     def _get_first_payment_refusal(self):
-        """Return what is missing of the first period's invoice and payment, or False.
+        """Return what is missing for the invoice and the payment of the first period, or False.
 
         :rtype: str | bool
         """
         self.ensure_one()
-        # Invoices need not be the documents of whoever renews; that they are there and paid is told.
+        # sudo: salespeople may not have access to the invoices; only whether they exist and are paid is read.
         order = self.sudo()
         first = order._get_billed_periods().sorted("date_start")[:1]
         if not first:
             return self.env._(
-                "The first period of %(order)s is not invoiced. Create and post its invoice and register the payment: "
-                "then it can be renewed.",
+                "The first period of %(order)s is not invoiced. To renew the subscription, first create and post the "
+                "invoice and register its payment.",
                 order=self.display_name,
             )
         if first._is_paid() or self.currency_id.is_zero(first.amount):
             return False
         return self.env._(
-            "The invoice %(invoice)s of the first period of %(order)s is not paid. Register its payment: then the "
-            "subscription can be renewed.",
+            "The invoice %(invoice)s of the first period of %(order)s is not paid. To renew the subscription, register "
+            "the payment first.",
             invoice=first._get_open_invoice().name,
             order=self.display_name,
         )
 
     def _make_renewals(self):
-        """Make the quotations that renew these subscriptions, and link them in the chatters.
+        """Create the renewal quotations of these subscriptions, and link them in the chatter.
 
-        Prices are raised as the plans say, or as :data:`~.sale_subscription_plan.RENEWAL_INCREASE` was granted.
+        Prices are raised according to the recurring plans, or by the percentage granted with
+        :data:`~.sale_subscription_plan.RENEWAL_INCREASE`.
 
         :rtype: sale.order
         """
@@ -273,27 +276,27 @@ class SaleOrder(models.Model):
         return made
 
     def _update_combo_prices(self):
-        """Let the parts of combos have the price of today, where renewals follow the pricelist."""
+        """Update the prices of combo items if renewals follow the pricelist."""
         for order in self:
             if order.plan_id._get_renewal_increase() is None:
                 for line in order.order_line.filtered("combo_item_id"):
                     line._reset_price_unit()
 
     def _link_renewals(self, renewals):
-        """Let the chatters of subscriptions and of their renewal quotations lead to each other.
+        """Link subscriptions and their renewal quotations to each other in the chatter.
 
         :param renewals: `sale.order`, one for each subscription, in the same order
         """
         pairs = list(zip(self, renewals, strict=True))
         renewals._message_log_batch(
             {
-                renewal.id: self.env._("This renews the subscription %(link)s.", link=order._get_html_link())
+                renewal.id: self.env._("Renews the subscription %(link)s.", link=order._get_html_link())
                 for order, renewal in pairs
             }
         )
         self._message_log_batch(
             {
-                order.id: self.env._("Renewal quotation %(link)s was made.", link=renewal._get_html_link())
+                order.id: self.env._("Renewal quotation %(link)s created.", link=renewal._get_html_link())
                 for order, renewal in pairs
             }
         )
@@ -311,7 +314,7 @@ class SaleOrder(models.Model):
                 "subscription_id": self.id,
                 "start_date": start_date,
                 "payment_token_id": self.payment_token_id.id,
-                # It is that of the subscription: it does not leave along with a product.
+                # The plan comes from the subscription, so it stays when a product is removed.
                 "plan_by_default": False,
                 "order_line": [
                     Command.create(line._prepare_renewal_values() | line._prepare_renewal_links(lines))
@@ -322,9 +325,9 @@ class SaleOrder(models.Model):
         return values
 
     def _get_lines_to_renew(self):
-        """Return the recurring lines of a subscription, with the combos that they are part of and their sections.
+        """Return the recurring lines of a subscription, with the combos they are part of and their sections.
 
-        What Odoo, or another addon, leaves out of copies stays behind, and so do rewards.
+        Lines that Odoo or another addon does not copy are left out, and so are rewards.
 
         :rtype: sale.order.line
         """
@@ -336,16 +339,17 @@ class SaleOrder(models.Model):
         return (lines | sections).sorted(lambda line: (line.sequence, line.id))
 
     def _renew_validity(self):
-        """Let renewal quotations that have expired be valid for as long as new ones."""
-        # Whoever may renew a subscription, checked by the caller, may do it with the quotation of a colleague.
+        """Extend the validity of expired renewal quotations, as if they were new."""
+        # sudo: the quotation may belong to a colleague; callers have checked the right to the subscription.
         expired = self.sudo().filtered("is_expired")
         expired._compute_validity_date()
         expired.invalidate_recordset(["is_expired"])
 
     def _get_renewal_url(self):
-        """Return where the customer sees a renewal quotation in the portal, and may decline it.
+        """Return the portal URL where the customer can read and decline a renewal quotation.
 
-        :return: that of the portal's home for any other order, which the check of a mail template may come with
+        :return: the URL; that of the portal's home page for any other order, such as one that a mail template is checked
+            with
         :rtype: str
         """
         self.ensure_one()
@@ -355,7 +359,7 @@ class SaleOrder(models.Model):
         template = super()._find_mail_template()
         if self.subscription_state != "renewal" or self.env.context.get("proforma"):
             return template
-        # An administrator who wants the ordinary mail archives this one.
+        # Administrators can archive this template to use the standard one.
         renewal = self.env.ref("subscription_close_renew.mail_template_renewal", raise_if_not_found=False)
         return renewal if renewal and renewal.active else template
 
@@ -363,17 +367,17 @@ class SaleOrder(models.Model):
         return super()._get_plan_error_message() or self._get_renewal_error_message()
 
     def _get_renewal_error_message(self):
-        """Return why a renewal cannot take the place of what it renews, or False.
+        """Return the reason why a renewal cannot replace its subscription, or False.
 
         :rtype: str | bool
         """
         self.ensure_one()
-        # Whoever may confirm the renewal is told what is wrong with what it renews.
+        # sudo: the subscription may belong to a colleague; Odoo checks the right to confirm the renewal.
         parent = self.subscription_id.sudo()
         if not parent or self.state == "sale":
             return False
         if not self.plan_id:
-            # As an ordinary order, it would leave what it renews running, and keep others from renewing it.
+            # As an ordinary order, it would not close its subscription, yet block other renewals of it.
             return self._get_state_refusal("renew")
         if refusal := self._get_renewed_customer_refusal():
             return refusal
@@ -382,8 +386,8 @@ class SaleOrder(models.Model):
         date, billed_until = parent._get_next_unbilled_date(), parent._get_billed_until()
         if billed_until and date < billed_until:
             return self.env._(
-                "%(order)s cannot be confirmed: a period of %(parent)s that begins on %(date)s is not invoiced any more, "
-                "while later ones are. Invoice that period first.",
+                "%(order)s cannot be confirmed: the period of %(parent)s that starts on %(date)s is no longer invoiced, "
+                "but later ones are. Invoice that period first.",
                 order=self.display_name,
                 parent=parent.name,
                 date=format_date(self.env, date),
@@ -391,9 +395,9 @@ class SaleOrder(models.Model):
         return False
 
     def _start_subscription(self):
-        """Let the orders that renewals renew end where these begin, in the same transaction."""
+        """End the renewed subscriptions where their renewals start, in the same transaction."""
         renewals = self.filtered("subscription_id")
-        # Whoever may confirm the renewal may end what it renews, also when that is a colleague's.
+        # sudo: the subscription may belong to a colleague; Odoo has checked the right to confirm the renewal.
         renewals.subscription_id.sudo()._settle_before_renewal()
         res = super()._start_subscription()
         for order in renewals:
@@ -408,7 +412,7 @@ class SaleOrder(models.Model):
         return res
 
     def _settle_before_renewal(self):
-        """Drop the invoices in preparation of subscriptions that are about to be renewed: the renewal bills from there."""
+        """Drop the draft invoices of subscriptions about to be renewed: the renewal bills those periods."""
         for order in self:
             date = order._get_next_unbilled_date()
             order.period_ids._drop_drafts()
@@ -419,7 +423,7 @@ class SaleOrder(models.Model):
             order._hand_over_unpaid()
 
     def _hand_over_unpaid(self):
-        """Leave the unpaid invoices of a subscription that is renewed to people: nothing charges them any more."""
+        """Ask a colleague to collect the unpaid invoices of a renewed subscription, which are no longer charged."""
         self.ensure_one()
         retried = self.period_ids.filtered("retry_date")
         if not retried:
@@ -428,14 +432,14 @@ class SaleOrder(models.Model):
         self._ask_for_attention(
             self.env._("Unpaid invoice of a renewed subscription"),
             self.env._(
-                "The payment of %(invoices)s was declined, and is not tried again by itself now that the subscription is "
-                "renewed. Have the customer pay.",
+                "The payment of %(invoices)s was declined. It will not be retried automatically because the subscription "
+                "was renewed. Ask the customer to pay.",
                 invoices=", ".join(period._get_open_invoice().name for period in retried if period._get_open_invoice()),
             ),
         )
 
     def _prepare_renewed_values(self):
-        """Return the values of a subscription that is renewed; a planned close is forgotten.
+        """Return the values of a renewed subscription; a scheduled close is cancelled.
 
         :rtype: dict
         """
@@ -444,7 +448,7 @@ class SaleOrder(models.Model):
 
     def _prepare_subscription_start_values(self):
         values = super()._prepare_subscription_start_values()
-        # Only dates are read, for whoever may confirm the renewal.
+        # sudo: the subscription may belong to a colleague; Odoo checks the right to confirm the renewal.
         parent = self.subscription_id.sudo()
         if parent:
             start_date = parent._get_next_unbilled_date()
@@ -457,18 +461,16 @@ class SaleOrder(models.Model):
         return values
 
     def _cancel_subscription(self):
-        """Let the subscription go on that a cancelled renewal has renewed."""
+        """Continue the subscriptions whose renewal is cancelled."""
         res = super()._cancel_subscription()
         for order in self.filtered("subscription_id"):
-            # Whoever may cancel the renewal may let go on what it had renewed.
+            # sudo: the subscription may belong to a colleague; Odoo has checked the right to cancel the renewal.
             parent = order.subscription_id.sudo()
             if parent.subscription_state == "renewed":
                 parent._transition_subscription(
                     "unrenew",
                     {"next_invoice_date": parent._get_next_unbilled_date()},
-                    message=self.env._(
-                        "The order that renewed this subscription was cancelled: the subscription goes on."
-                    ),
+                    message=self.env._("The renewal was cancelled: the subscription continues."),
                 )
                 parent._take_over_mrr(order)
         return res
@@ -476,8 +478,8 @@ class SaleOrder(models.Model):
     def _close(self):
         """Cancel the open renewal quotations of closed subscriptions."""
         res = super()._close()
-        # Whoever may close the subscription may cancel its renewal quotations, also those of a colleague.
+        # sudo: the quotations may belong to a colleague; the caller has checked the right to close the subscription.
         renewals = self.sudo().renewal_ids.filtered(lambda order: order.state in ("draft", "sent"))
-        # The chatter of each says so, whatever the context of the caller.
+        # Log the cancellation in the chatter, whatever the context of the caller.
         renewals.with_context(**dict.fromkeys(UNTRACKED_KEYS, False))._action_cancel()
         return res

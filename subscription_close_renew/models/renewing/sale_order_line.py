@@ -2,7 +2,7 @@ from odoo import api, fields, models
 
 
 class SaleOrderLine(models.Model):
-    """Which line of a renewal takes the place of which line of the subscription, and at what price."""
+    """Links between the lines of renewals and those of their subscriptions, and the prices of renewals."""
 
     _inherit = "sale.order.line"
 
@@ -13,14 +13,14 @@ class SaleOrderLine(models.Model):
         guarded=True,
         index="btree_not_null",
         ondelete="set null",
-        help="The line of the renewed subscription that this line goes on with.",
+        help="The line of the renewed subscription that this line continues.",
     )
     previous_price_unit = fields.Float(
         compute="_compute_previous_price_unit", compute_sudo=True, string="Previous Price"
     )
 
     def _is_sold_by_subscription(self):
-        """A line that renews a recurring one recurs as well, even if the product's box is no longer ticked."""
+        """Keep a renewed recurring line recurring, even if its product is no longer marked as a subscription."""
         renewed = self._get_renewed_line()
         return super()._is_sold_by_subscription() or (renewed.is_recurring and renewed.product_id == self.product_id)
 
@@ -30,7 +30,7 @@ class SaleOrderLine(models.Model):
             line.previous_price_unit = line._get_renewed_line().price_unit
 
     def _get_renewed_line(self):
-        """Return the line that this one goes on with; none that is not of the order that this one's renews."""
+        """Return the line that this one continues, if it belongs to the order that is renewed."""
         self.ensure_one()
         renewed = self.renewed_line_id
         return renewed if renewed and renewed.order_id == self.order_id.subscription_id else renewed.browse()
@@ -43,7 +43,7 @@ class SaleOrderLine(models.Model):
         return super(SaleOrderLine, self - self._get_lines_with_kept_price())._compute_discount()
 
     def _get_lines_with_kept_price(self):
-        """Return the lines of renewals whose price was agreed on already: another quantity does not change it.
+        """Return the renewal lines whose price was agreed on earlier and does not change with the quantity.
 
         :rtype: sale.order.line
         """
@@ -60,7 +60,7 @@ class SaleOrderLine(models.Model):
         )
 
     def _prepare_renewal_values(self):
-        """Return the values of the line that goes on with this one in a renewal.
+        """Return the values of the renewal line that continues this one.
 
         :rtype: dict
         """
@@ -69,22 +69,22 @@ class SaleOrderLine(models.Model):
             return self.copy_data()[0]
         [values] = self.copy_data({"renewed_line_id": self.id})
         increase = self.order_id.plan_id._get_renewal_increase()
-        # Odoo cannot price the part of a combo before it is linked.
+        # Odoo cannot price a combo item before it is linked.
         if increase is None and not self.combo_item_id:
             for name in ("price_unit", "technical_price_unit", "discount"):
                 values.pop(name, None)
         elif increase:
-            # A price that nobody would write down is not asked for.
+            # Round to a price that the currency can express.
             values["price_unit"] = self.currency_id.round(self.price_unit * (1 + increase / 100))
-            # Where prices follow the pricelist, one that was raised on purpose counts as written by hand.
+            # If prices follow the pricelist, a price raised deliberately counts as entered manually.
             if self.order_id.plan_id.renewal_pricing != "pricelist":
                 values["technical_price_unit"] = values["price_unit"]
         return values
 
     def _prepare_renewal_links(self, lines):
-        """Return the values that link the line of a renewal to others of it, as this one is linked: parts of a combo.
+        """Return the values that link the renewal line to other renewal lines, as this one is linked: combo items.
 
-        :param lines: all `sale.order.line` that are renewed
+        :param lines: all renewed `sale.order.line`
         :rtype: dict
         """
         self.ensure_one()
@@ -92,7 +92,7 @@ class SaleOrderLine(models.Model):
         return {
             "virtual_id": f"renewal-{self.id}",
             "linked_virtual_id": f"renewal-{parent.id}" if parent else False,
-            # A part of a combo that stays behind is a product as any other.
+            # Without its combo, the item is a product like any other.
             **({} if parent else {"combo_item_id": False}),
         }
 
@@ -102,5 +102,5 @@ class SaleOrderLine(models.Model):
         :rtype: bool
         """
         self.ensure_one()
-        # Of Odoo's addon for loyalty programs, if it is there.
+        # The field belongs to Odoo's loyalty addon, which may not be installed.
         return "is_reward_line" in self._fields and self.is_reward_line

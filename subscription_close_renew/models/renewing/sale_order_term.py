@@ -16,7 +16,7 @@ RENEWAL_NOTICE = "subscription_close_renew.mail_template_renewal_notice"
 
 
 class SaleOrder(models.Model):
-    """Subscriptions for a time, and what becomes of them at its end: closed, renewed by themselves, or going on."""
+    """Terms of subscriptions, and what happens at their end: close, renew or continue indefinitely."""
 
     _name = "sale.order"
     _inherit = ["sale.order", "sale.subscription.notice.mixin"]
@@ -28,7 +28,7 @@ class SaleOrder(models.Model):
         readonly=False,
         precompute=True,
         sales_only=True,
-        help="Billing periods until the end date. 0 means without end, unless an end date is given.",
+        help="Number of billing periods until the end date. With 0, the subscription has no end unless you set an end date.",
     )
     term_end_action = fields.Selection(
         selection=TERM_END_ACTIONS,
@@ -39,14 +39,14 @@ class SaleOrder(models.Model):
         precompute=True,
         tracking=True,
         sales_only=True,
-        help="What becomes of the subscription on its end date.",
+        help="What happens to the subscription on its end date.",
     )
     auto_renew_on = fields.Date(
-        string="Renews by Itself On",
+        string="Renews Automatically On",
         copy=False,
         readonly=True,
         guarded=True,
-        help="The customer was told that the subscription is renewed on this day, unless the quotation is declined.",
+        help="The customer was notified that the subscription will renew on this date unless they decline the quotation.",
     )
 
     @api.depends("plan_id")
@@ -61,7 +61,8 @@ class SaleOrder(models.Model):
             if not 0 <= order.term_periods <= LIMITS["term_periods"]:
                 raise UserError(
                     self.env._(
-                        "The term of %(order)s counts billing periods: enter 0 for no end, or a number up to %(most)s.",
+                        "The term of %(order)s is counted in billing periods: enter 0 for no end, or a number up to "
+                        "%(most)s.",
                         order=order.display_name,
                         most=LIMITS["term_periods"],
                     )
@@ -69,9 +70,9 @@ class SaleOrder(models.Model):
 
     @api.model
     def _cron_subscription_renewal(self):
-        """Tell customers whose term is about to end that it is renewed by itself, and renew it when its day has come.
+        """Notify customers of upcoming automatic renewals, and renew the subscriptions that are due.
 
-        May run at any time, any number of times. A day that was missed is made up for; nobody is renewed without notice.
+        Can run at any time and any number of times. Missed runs are caught up; no subscription is renewed without notice.
         """
         orders = self._with_company_lang()
         orders._run_turns(orders._get_renewal_turns())
@@ -80,7 +81,7 @@ class SaleOrder(models.Model):
     def _get_renewal_turns(self):
         """Return the turns of the scheduled action.
 
-        :return: of :class:`~..subscription.runner.Turn`
+        :return: the :class:`~..subscription.runner.Turn` objects
         :rtype: list
         """
         return [
@@ -97,7 +98,7 @@ class SaleOrder(models.Model):
         return super()._get_plan_error_message() or self._get_term_error_message()
 
     def _get_term_error_message(self):
-        """Return why a subscription cannot begin with the end date or the term that it has, or False.
+        """Return the reason why a subscription cannot start with its end date or term, or False.
 
         :rtype: str | bool
         """
@@ -111,7 +112,7 @@ class SaleOrder(models.Model):
         if end_date > start_date:
             return False
         return self.env._(
-            "%(order)s would begin on %(start)s and end on %(end)s. Choose a later end date, or none.",
+            "%(order)s would start on %(start)s and end on %(end)s. Choose a later end date, or leave it empty.",
             order=self.display_name,
             start=format_date(self.env, start_date),
             end=format_date(self.env, end_date),
@@ -126,30 +127,31 @@ class SaleOrder(models.Model):
         """Return the day on which the term of a subscription ends.
 
         :param date start_date: first day of the subscription
-        :param date anchor_date: that its periods are counted from
-        :return: False if it has no end
+        :param date anchor_date: the day from which its periods are counted
+        :return: the day, or False if it has no end
         :rtype: date | bool
         """
         self.ensure_one()
         end_date = self._get_next_term_end(start_date, anchor_date)
         today = self.company_id._get_subscription_today()
-        # Renewed late, it is renewed for the time that it has gone on meanwhile, too.
+        # A late renewal also covers the time that has passed since the end of the term.
         while self.subscription_id and end_date and end_date <= today:
             end_date = self._get_next_term_end(end_date, anchor_date)
         return end_date
 
     def _get_next_term_end(self, start_date, anchor_date):
-        """Return the day on which a term ends that begins on a day; see :meth:`_get_term_end`."""
+        """Return the end of the term that starts on a day; see :meth:`_get_term_end`."""
         self.ensure_one()
         if self.term_periods:
             end_date = start_date
             for _period in range(self.term_periods):
-                # What lies beyond is refused, and the calendar ends before some terms do.
+                # Later dates are refused anyway, and some terms would exceed the calendar.
                 if end_date.year > LAST_YEAR:
                     break
                 end_date = self.plan_id._get_next_period_start(anchor_date, end_date)
             return end_date
-        # A term that was agreed on as a date is renewed for as long as it was.
+        # A term agreed on as an end date is renewed for the same duration.
+        # sudo: the subscription may belong to a colleague; only its dates are read.
         parent = self.subscription_id.sudo()
         agreed_end = parent.end_date_before_close if parent.close_requested_on else parent.end_date
         if agreed_end and agreed_end > parent.start_date and parent.term_end_action != "continue":
@@ -157,11 +159,11 @@ class SaleOrder(models.Model):
         return False
 
     def _get_renewal_notice_domain(self):
-        """Return the domain of the subscriptions whose customers are told today that they are renewed by themselves.
+        """Return the domain of the subscriptions whose customers are notified today of the automatic renewal.
 
         :rtype: Domain
         """
-        # How long before is the plan's, whoever may see the plan.
+        # sudo: the notice periods of all recurring plans count, even of those hidden from the user.
         plans = self.env["sale.subscription.plan"].sudo().with_context(active_test=False)
         soon = Domain.OR(
             Domain("plan_id", "in", alike.ids) & self._get_due_domain("end_date", days)
@@ -170,7 +172,7 @@ class SaleOrder(models.Model):
         return self._get_renewal_candidate_domain() & Domain("auto_renew_on", "=", False) & soon
 
     def _get_lost_notice_domain(self):
-        """Return the domain of the subscriptions whose notice was not delivered to somebody, or to nobody.
+        """Return the domain of the subscriptions whose notice was not delivered to at least one recipient.
 
         :rtype: Domain
         """
@@ -196,14 +198,14 @@ class SaleOrder(models.Model):
         )
 
     def _withdraw_lost_notice(self):
-        """Renew subscriptions later whose notice reached nobody: it has to be given again first."""
+        """Postpone the renewal of subscriptions whose notice reached nobody, until they are notified again."""
         lost = self.filtered(lambda order: order._is_notice_lost())
         lost._write_subscription({"auto_renew_on": False})
 
     def _announce_renewal(self):
-        """Make the quotations that renew subscriptions by themselves, and send them to the customers.
+        """Create the quotations of automatic renewals, and send them to the customers.
 
-        Where nobody can be reached, the subscription waits, and somebody of the staff is asked to call.
+        If a customer cannot be reached, the subscription waits and a colleague is asked to call.
         """
         if refusals := self._get_renew_refusals():
             raise UserError(refusals)
@@ -227,24 +229,24 @@ class SaleOrder(models.Model):
         announced.filtered(lambda renewal: renewal.state == "draft").action_quotation_sent()
 
     def _check_confirmable(self):
-        """Refuse to announce renewals that could not be confirmed on their day: somebody edited them, for example.
+        """Refuse to announce renewals that could not be confirmed on their day, because of edits for example.
 
-        :raises UserError: saying why
+        :raises UserError: with the reason
         """
         for renewal in self:
             if message := renewal._get_plan_error_message():
                 raise UserError(message)
 
     def _renew_automatically(self):
-        """Confirm the renewals of subscriptions whose day has come."""
-        told = self.filtered(lambda order: not order._is_notice_lost())
-        renewals = told._get_open_renewals()
-        lost = told - renewals.subscription_id
+        """Confirm the renewals of subscriptions that are due today."""
+        notified = self.filtered(lambda order: not order._is_notice_lost())
+        renewals = notified._get_open_renewals()
+        lost = notified - renewals.subscription_id
         if lost:
             raise UserError(
                 self.env._(
-                    "%(orders)s: the renewal quotation is gone. Renew the subscription by hand, or choose what becomes "
-                    "of it at its end.",
+                    "%(orders)s: the renewal quotation no longer exists. Renew the subscription manually, or choose what "
+                    "happens at the end of its term.",
                     orders=", ".join(lost.mapped("name")),
                 )
             )
@@ -252,7 +254,7 @@ class SaleOrder(models.Model):
             orders.with_company(company).action_confirm()
 
     def _action_cancel(self):
-        # What was declined before the notice says nothing about it.
+        # Quotations cancelled earlier, before the notice, do not decline the renewal.
         declined = self.filtered(lambda order: order.state != "cancel")
         res = super()._action_cancel()
         declined._refuse_announced_renewal()
@@ -263,16 +265,16 @@ class SaleOrder(models.Model):
         self.filtered(lambda order: order.state != "cancel")._refuse_announced_renewal()
 
     def _refuse_announced_renewal(self):
-        """Let subscriptions end with their term whose renewal was announced, and is declined by these quotations."""
-        # Whoever may decline the renewal decides that of the subscription.
+        """Close subscriptions at the end of their term if their announced renewal is declined with these quotations."""
+        # sudo: the subscription may belong to a colleague; Odoo has checked the right to cancel the renewal.
         announced = self.subscription_id.sudo().filtered(lambda order: order._is_renewal_announced())
         if announced:
             announced._refuse_automatic_renewal(
-                self.env._("The renewal was declined: the subscription closes at the end of its term.")
+                self.env._("The renewal was declined: the subscription will close at the end of its term.")
             )
 
     def _is_renewal_announced(self):
-        """Return whether the customer was told that a subscription is renewed automatically, and can still refuse.
+        """Return whether the customer was notified of the automatic renewal and can still decline it.
 
         :rtype: bool
         """
@@ -281,9 +283,9 @@ class SaleOrder(models.Model):
         return announced and self._is_running()
 
     def _refuse_automatic_renewal(self, message):
-        """Let subscriptions end with their term that were to be renewed automatically.
+        """Close subscriptions at the end of their term instead of renewing them automatically.
 
-        :param str message: how that was decided, for the chatter
+        :param str message: the explanation for the chatter
         """
         self._track_set_log_message(message)
         self._write_subscription({"auto_renew_on": False, "term_end_action": "close"})
@@ -296,7 +298,7 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_expiration_turns(self):
-        going_on = (
+        continuing = (
             Domain("subscription_state", "in", self._get_running_states())
             & Domain("close_requested_on", "=", False)
             & Domain("term_end_action", "=", "continue")
@@ -304,7 +306,7 @@ class SaleOrder(models.Model):
         )
         return [
             *super()._get_expiration_turns(),
-            Turn(going_on, "end_date", lambda orders: orders._continue_indefinitely()),
+            Turn(continuing, "end_date", lambda orders: orders._continue_indefinitely()),
         ]
 
     @api.model
@@ -316,8 +318,8 @@ class SaleOrder(models.Model):
         return super()._has_final_end() and (self.is_closing or self.term_end_action not in ("renew", "continue"))
 
     def _continue_indefinitely(self):
-        """Let subscriptions go on whose term is over."""
-        self._track_set_log_message(self.env._("The term is over: the subscription goes on without end."))
+        """Remove the end date of subscriptions whose term has ended."""
+        self._track_set_log_message(self.env._("The term has ended: the subscription continues indefinitely."))
         self.write({"end_date": False})
 
     def _get_billable_end_domain(self):
@@ -326,7 +328,7 @@ class SaleOrder(models.Model):
         )
 
     def _get_awaiting_renewal_domain(self):
-        """Return the domain of the subscriptions that go on at the end of their term until they are renewed.
+        """Return the domain of the subscriptions that stay active after the end of their term until they are renewed.
 
         :rtype: Domain
         """
@@ -334,7 +336,7 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_unbilled_term_domain(self):
-        """Return the domain of the subscriptions whose term is not billed to its end.
+        """Return the domain of the subscriptions whose term is not fully billed.
 
         :rtype: Domain
         """
@@ -355,7 +357,7 @@ class SaleOrder(models.Model):
     def _is_billed_to_end(self, today):
         if self._has_final_end() or self.term_end_action != "renew":
             return super()._is_billed_to_end(today)
-        # What was missed of a term is made up for: it is renewed after that.
+        # Missed periods of the term are billed before it is renewed.
         return bool(self.end_date) and self.end_date <= self.next_invoice_date
 
     def _get_end_status(self):
@@ -367,7 +369,10 @@ class SaleOrder(models.Model):
         }
         if self.term_end_action == "continue":
             return self.env._(
-                "The term of %(order)s ends on %(date)s: it goes on without end, and is invoiced from then on.",
+                "The term of %(order)s ends on %(date)s. The subscription then continues indefinitely and is invoiced "
+                "again.",
                 **values,
             )
-        return self.env._("%(order)s is renewed by itself on %(date)s: its renewal is invoiced from then on.", **values)
+        return self.env._(
+            "%(order)s will renew automatically on %(date)s. From then on, its renewal is invoiced.", **values
+        )

@@ -36,7 +36,7 @@ registry.category("web_tour.tours").add("subscription_confirm_and_close", {
         ...pickIn("reason_id", "Tour Reason"),
         {
             content: "It says when it ends",
-            trigger: '.modal .o_field_widget[name=effect]:contains("ends today")',
+            trigger: '.modal .o_field_widget[name=effect]:contains("Closes today")',
         },
         ...submitPopUp(),
         ...seeState("Churned"),
@@ -80,7 +80,8 @@ registry.category("web_tour.tours").add("subscription_plan_close_and_keep", {
         },
         {
             content: "It says when that is",
-            trigger: '.modal .o_field_widget[name=effect]:contains("It is invoiced up to")',
+            trigger:
+                '.modal .o_field_widget[name=effect]:contains("the end of the period already invoiced")',
         },
         ...submitPopUp(),
         ...seeState("In Progress"),
@@ -95,7 +96,7 @@ registry.category("web_tour.tours").add("subscription_plan_close_and_keep", {
             trigger: '.o_form_view:not(:has(.alert:contains("This subscription closes on")))',
         },
         ...seeState("In Progress"),
-        ...seeInChatter("The planned close was undone"),
+        ...seeInChatter("Subscription kept"),
     ],
 });
 
@@ -158,6 +159,6 @@ registry.category("web_tour.tours").add("subscription_pause_and_reopen", {
             run: "click",
         },
         ...seeState("In Progress"),
-        ...seeInChatter("The subscription was reopened"),
+        ...seeInChatter("Subscription reopened"),
     ],
 });

@@ -38,7 +38,7 @@ registry.category("web_tour.tours").add("subscription_portal_payment", {
         },
         {
             content: "What was declined is tried again",
-            trigger: '[name=subscription_payment_declined]:contains("We try again today.")',
+            trigger: '[name=subscription_payment_declined]:contains("We will try again today.")',
         },
         {
             content: "The new payment method stands on the order",

@@ -28,7 +28,7 @@ registry.category("web_tour.tours").add("subscription_renew_with_extra_product",
             content: "It has the tag Renewal Quotation",
             trigger: '.o_widget_web_ribbon span:contains("Renewal Quotation")',
         },
-        ...seeInChatter("This renews the subscription"),
+        ...seeInChatter("Renews the subscription"),
         {
             content: "The price is the one before, which is shown beside it",
             trigger:
@@ -92,7 +92,7 @@ registry.category("web_tour.tours").add("subscription_renew_refused", {
         {
             content: "It says what is missing, and what to do",
             trigger:
-                '.modal .modal-body:contains("of the first period of"):contains("is not paid. Register its payment")',
+                '.modal .modal-body:contains("of the first period of"):contains("register the payment first")',
         },
         {
             content: "Very well",
