@@ -6,18 +6,20 @@ from odoo.http import request, route
 
 from odoo.addons.sale.controllers.portal import CustomerPortal
 
-# What only a form may do to a subscription, by the last part of its address.
+# Last parts of the URLs that change a subscription, and so accept a submitted form only.
 FORMS = ("close", "keep", "renew", "do-not-renew")
 
 
 class SubscriptionPortal(CustomerPortal):
+    """What the portal pages of a subscription share, and the page that changes its payment method."""
+
     @route("/my/orders/<int:order_id>/payment-method", type="http", auth="public", methods=["GET"], website=True)
     def portal_order_payment_method(self, order_id, access_token=None, **kwargs):
-        """Show the stored payment methods that the customer can choose from for a subscription.
+        """Show the stored payment methods that the customer can choose for a subscription.
 
-        :param int order_id: the subscription, as a `sale.order` id
-        :param str access_token: what opens the order for whoever has no rights on it
-        :return: the page, a page that refuses, or the way to the login
+        :param int order_id: id of the subscription, a `sale.order`
+        :param str access_token: token of a link to the order, for users without access to it
+        :return: the page, a refusal page, or a redirect to the login
         """
         order_sudo, answer = self._open_payment_method(order_id, access_token)
         return answer or self._render_payment_method(order_sudo)
@@ -26,10 +28,10 @@ class SubscriptionPortal(CustomerPortal):
     def portal_order_use_payment_method(self, order_id, token_id=None, access_token=None, **kwargs):
         """Charge a subscription to another stored payment method of the customer from now on.
 
-        :param int order_id: the subscription, as a `sale.order` id
-        :param str token_id: the payment method, as a `payment.token` id
-        :param str access_token: what opens the order for whoever has no rights on it
-        :return: the way back to the order, or a page that refuses
+        :param int order_id: id of the subscription, a `sale.order`
+        :param str token_id: id of the payment method, a `payment.token`
+        :param str access_token: token of a link to the order, for users without access to it
+        :return: a redirect to the order, or a refusal page
         """
         order_sudo, answer = self._open_payment_method(order_id, access_token)
         if answer:
@@ -40,7 +42,7 @@ class SubscriptionPortal(CustomerPortal):
         if not token_sudo:
             error = request.env._("Please choose one of your payment methods from the list. Nothing was changed.")
             return self._render_payment_method(order_sudo, error=error, status=400)
-        # _open_payment_method checked that it is the customer who asks, and the list has only their payment methods.
+        # sudo: _open_payment_method has checked that the user is the customer; the list has only their payment methods.
         order_sudo.with_user(request.env.user).sudo()._use_payment_token(token_sudo)
         return request.redirect(order_sudo.get_portal_url(query_string="&message=payment_method_ok"))
 
@@ -53,43 +55,51 @@ class SubscriptionPortal(CustomerPortal):
         website=True,
     )
     def portal_subscription_by_link(self, order_id, access_token=None, **kwargs):
-        """Refuse to do by merely opening an address what only a form may do.
+        """Refuse to change a subscription when its URL is merely opened, without the form.
 
-        :param int order_id: the subscription, as a `sale.order` id
-        :param str access_token: what opens the order for whoever has no rights on it
-        :return: a page that refuses
+        :param int order_id: id of the subscription, a `sale.order`
+        :param str access_token: token of a link to the order, for users without access to it
+        :return: a refusal page
         """
-        order_sudo = self._get_order_sudo(order_id, access_token)
-        if not order_sudo:
-            return self._render_no_access()
-        message = request.env._("Nothing was changed: opening a link is not enough for that. Please use the button.")
-        response = self._render_refusal(message, back_url=order_sudo._get_subscription_url(), status=405)
+        order_sudo, answer = self._open_order(order_id, access_token)
+        if answer:
+            return answer
+        message = request.env._("Nothing was changed: opening a link isn't enough for that. Please use the button.")
+        response = self._refuse(order_sudo, message, status=405)
         response.headers["Allow"] = "POST"
         return response
 
-    def _open_payment_method(self, order_id, access_token):
-        """Check that the payment method of an order may be seen and changed by whoever asks.
+    def _open_order(self, order_id, access_token, *checks):
+        """Return an order that the user may open, and the page that answers instead if a check refuses it.
 
-        :param int order_id: a `sale.order` id
-        :param str access_token: what opens the order for whoever has no rights on it
-        :return: the order in sudo mode and None; or None and what to answer instead
+        :param int order_id: id of a `sale.order`
+        :param str access_token: token of a link to the order, for users without access to it
+        :param checks: methods that take the order in sudo mode and return a refusal page or None, run in this order
+        :return: the order in sudo mode, empty if it may not be opened; and the page that answers instead, or None
+        :rtype: tuple
+        """
+        order_sudo = self._get_order_sudo(order_id, access_token)
+        if not order_sudo:
+            return order_sudo, self._render_no_access()
+        return order_sudo, next(filter(None, (check(order_sudo) for check in checks)), None)
+
+    def _open_payment_method(self, order_id, access_token):
+        """Return an order whose payment method the user may see and change, or the page that answers instead.
+
+        :param int order_id: id of a `sale.order`
+        :param str access_token: token of a link to the order, for users without access to it
+        :return: as for :meth:`_open_order`
         :rtype: tuple
         """
         if request.env.user._is_public():
-            return None, self._redirect_to_login()
-        order_sudo = self._get_order_sudo(order_id, access_token)
-        if not order_sudo:
-            return None, self._render_no_access()
-        refusal = order_sudo._get_payment_method_refusal(request.env.user)
-        if refusal:
-            return None, self._render_refusal(refusal, back_url=order_sudo.get_portal_url())
-        return order_sudo, None
+            return request.env["sale.order"], self._redirect_to_login()
+        return self._open_order(order_id, access_token, self._refuse_payment_method)
 
     def _get_order_sudo(self, order_id, access_token):
-        """Return an order that whoever asks may see, because of their account or of the link that they have.
+        """Return an order that the user may see, thanks to their account or to a link.
 
-        :param int order_id: a `sale.order` id, as anybody may type it in
-        :param str access_token: what opens the order for whoever has no rights on it
+        :param int order_id: id of a `sale.order`, as entered in the URL
+        :param str access_token: token of a link to the order, for users without access to it
         :return: the order in sudo mode, or an empty recordset
         :rtype: sale.order
         """
@@ -100,54 +110,86 @@ class SubscriptionPortal(CustomerPortal):
 
     @staticmethod
     def _cast_as_float(str_value):
-        # Odoo fails on what is a number for Python, and no amount of money.
+        # Odoo fails on values that Python accepts as numbers but that are no amounts, such as infinity.
         value = CustomerPortal._cast_as_float(str_value)
         return None if value is None or not isfinite(value) else value
 
     def _document_check_access(self, model_name, document_id, access_token=None):
         if model_name == "sale.order":
-            # Odoo fails on numbers and tokens that cannot be those of an order.
+            # Odoo fails on ids and tokens that no order can have.
             if not 0 < document_id < 2**31:
-                raise MissingError(request.env._("This order does not exist."))
+                raise MissingError(request.env._("This order doesn't exist."))
             if not isinstance(access_token, str) or not access_token.isascii():
                 access_token = None
         return super()._document_check_access(model_name, document_id, access_token=access_token)
 
     def _render_no_access(self):
-        """Return the page for an order that does not exist, or is not open to whoever asks: nobody learns which."""
+        """Return the page for orders that do not exist or that the user may not see, without revealing which."""
         return self._render_refusal(
             request.env._(
-                "This order does not exist, or is not open to your account. Please log in with the account of the "
-                "customer, or use the link in our latest email."
+                "This order doesn't exist, or your account doesn't have access to it. Please log in with the customer's "
+                "account, or use the link in our latest email."
             )
         )
 
     def _redirect_to_login(self):
-        """Return the way to the login, and back here afterwards."""
+        """Return a redirect to the login, which leads back to this page."""
         return request.redirect(f"/web/login?{urlencode({'redirect': request.httprequest.full_path})}")
 
     def _render_refusal(self, message, back_url="/my", status=403):
-        """Return a page that says why something is refused.
+        """Return a page that gives the reason why something is refused.
 
-        :param str message: why, for the customer
-        :param str back_url: where to go from there
+        :param str message: the reason, for the customer
+        :param str back_url: target of the button Go back
         :param int status: the HTTP status
         """
         values = {"page_name": "subscription_refusal", "message": message, "back_url": back_url}
         return request.render("subscription_close_renew.portal_refusal", values, status=status)
 
-    def _render_payment_method(self, order_sudo, error=None, status=200):
-        """Return the page on which the customer chooses the payment method of a subscription.
+    def _refuse(self, order_sudo, reason, status=403):
+        """Return the page that gives the reason why something is refused and leads back, or None without a reason.
 
         :param order_sudo: the subscription, in sudo mode
-        :param str error: what was wrong with the choice
+        :param reason: the reason, for the customer; or False
+        :param int status: the HTTP status
+        """
+        if not reason:
+            return None
+        return self._render_refusal(reason, back_url=order_sudo._get_subscription_url(), status=status)
+
+    def _refuse_preview(self, order_sudo):
+        """Return the page that refuses actions reserved for the customer, or None.
+
+        :param order_sudo: the subscription, in sudo mode
+        """
+        if not order_sudo._is_portal_preview(request.env.user):
+            return None
+        message = request.env._(
+            "This is a preview of what the customer sees: only the customer can do that here. Use the buttons at the top "
+            "of the order instead."
+        )
+        return self._refuse(order_sudo, message)
+
+    def _refuse_payment_method(self, order_sudo):
+        """Return the page that gives the reason why the user cannot change the payment method, or None.
+
+        :param order_sudo: the subscription, in sudo mode
+        """
+        refusal = order_sudo._get_payment_method_refusal(request.env.user)
+        return self._render_refusal(refusal, back_url=order_sudo.get_portal_url()) if refusal else None
+
+    def _render_payment_method(self, order_sudo, error=None, status=200):
+        """Return the page on which the customer chooses the payment method.
+
+        :param order_sudo: the subscription, in sudo mode
+        :param str error: message about an invalid choice
         :param int status: the HTTP status
         """
         values = self._prepare_payment_method_values(order_sudo) | {"error": error}
         return request.render("subscription_close_renew.portal_payment_method", values, status=status)
 
     def _prepare_payment_method_values(self, order_sudo):
-        """Return what the page shows on which the customer chooses the payment method of a subscription.
+        """Return the values of the page on which the customer chooses the payment method.
 
         :param order_sudo: the subscription, in sudo mode
         :rtype: dict

@@ -7,7 +7,7 @@ from .portal import SubscriptionPortal
 
 
 class SubscriptionListPortal(SubscriptionPortal):
-    """The list of a customer's subscriptions, and the page of each."""
+    """The list of a customer's subscriptions, and the page of each one."""
 
     def _prepare_home_portal_values(self, counters):
         values = super()._prepare_home_portal_values(counters)
@@ -25,36 +25,36 @@ class SubscriptionListPortal(SubscriptionPortal):
         website=True,
     )
     def portal_my_subscriptions(self, page=1, sortby=None, filterby=None, search=None, search_in=None, **kwargs):
-        """List the subscriptions of the customer who is logged in, those of their company among them.
+        """List the subscriptions of the logged-in customer and their company.
 
-        :param int page: which page of the list
+        :param int page: page of the list
         :param str sortby: a key of :meth:`_get_subscription_sortings`
         :param str filterby: a key of :meth:`_get_subscription_filters`
-        :param str search: what to search for
-        :param str search_in: where, a key of :meth:`_get_subscription_search_inputs`
+        :param str search: text to search for
+        :param str search_in: a key of :meth:`_get_subscription_search_inputs`
         :return: the page
         """
         page = self._cast_as_int(page) or 1
         values = self._prepare_subscription_list_values(page, sortby, filterby, search, search_in)
-        # Odoo's page of an order leads to the one before and after in the list that the customer comes from.
+        # Odoo's order page links to the previous and next order of the list that the customer comes from.
         request.session["my_orders_history"] = values["subscriptions"].ids[:100]
         return request.render("subscription_close_renew.portal_my_subscriptions", values)
 
     @route("/my/subscriptions/<int:order_id>", type="http", auth="public", methods=["GET"], website=True)
     def portal_subscription_page(self, order_id, access_token=None, **kwargs):
-        """Show the page of a subscription, which is that of its order.
+        """Show the page of a subscription, which is the page of its order.
 
-        :param int order_id: the subscription, as a `sale.order` id
-        :param str access_token: what opens the order for whoever has no rights on it
-        :param dict kwargs: what Odoo's page of an order takes
-        :return: the page, a page that refuses, or the way to the login
+        :param int order_id: id of the subscription, a `sale.order`
+        :param str access_token: token of a link to the order, for users without access to it
+        :param dict kwargs: further parameters of Odoo's order page
+        :return: the page, a refusal page, or a redirect to the login
         """
-        # What is paid in advance concerns quotations, whose page is Odoo's.
+        # The parameters for paying in advance only concern quotations, which keep Odoo's page.
         known = ("report_type", "message", "download")
         response = self.portal_order_page(
             order_id, access_token=access_token, **{name: kwargs[name] for name in known if name in kwargs}
         )
-        # Odoo sends whoever may not see the order home, without a word.
+        # Odoo redirects users without access to the home page, without a message.
         if response.status_code != 303 or self._get_order_sudo(order_id, access_token):
             return response
         if request.env.user._is_public() and not access_token:
@@ -67,7 +67,7 @@ class SubscriptionListPortal(SubscriptionPortal):
         return super()._get_page_view_values(document, *args, **kwargs)
 
     def _get_subscription_domain(self):
-        """Return the domain of the subscriptions of the customer who is logged in, those that ended too.
+        """Return the domain of the logged-in customer's subscriptions, including those that have ended.
 
         :rtype: Domain
         """
@@ -79,7 +79,7 @@ class SubscriptionListPortal(SubscriptionPortal):
         )
 
     def _get_subscription_sortings(self):
-        """Return the orders that a customer can choose for the list, the default first.
+        """Return the sort orders that customers can choose for the list, the default first.
 
         :return: ``{key: {"label": …, "order": …}}``
         :rtype: dict
@@ -92,7 +92,7 @@ class SubscriptionListPortal(SubscriptionPortal):
         }
 
     def _get_subscription_filters(self):
-        """Return the filters that a customer can choose for the list, the default first.
+        """Return the filters that customers can choose for the list, the default first.
 
         :return: ``{key: {"label": …, "domain": …}}``
         :rtype: dict
@@ -107,9 +107,9 @@ class SubscriptionListPortal(SubscriptionPortal):
         }
 
     def _get_subscription_search_inputs(self):
-        """Return where a customer can search, the default first.
+        """Return the search options of the list, the default first.
 
-        :return: ``{key: {"input": key, "label": …, "domain": a function of what is searched for}}``
+        :return: ``{key: {"input": key, "label": …, "domain": a function of the text}}``
         :rtype: dict
         """
 
@@ -130,7 +130,7 @@ class SubscriptionListPortal(SubscriptionPortal):
         }
 
     def _prepare_subscription_list_values(self, page, sortby, filterby, search, search_in):
-        """Return what the list of subscriptions shows; what an address asks for and is not there, is the default.
+        """Return the values of the list of subscriptions. Unknown options in the URL are replaced by the defaults.
 
         :rtype: dict
         """
@@ -155,7 +155,7 @@ class SubscriptionListPortal(SubscriptionPortal):
             order = sortings[sortby]["order"]
             orders = orders.search(domain, order=order, limit=self._items_per_page, offset=pager["offset"])
         return self._prepare_portal_layout_values() | {
-            # The search has checked which of them the customer may see.
+            # sudo: the search above returns only subscriptions that the customer may see.
             "subscriptions": orders.sudo(),
             "page_name": "subscription",
             "default_url": "/my/subscriptions",

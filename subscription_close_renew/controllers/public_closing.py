@@ -6,11 +6,11 @@ from ..models.portal.sale_subscription_close_request import PUBLIC_CLOSING_PATH
 
 
 class PublicClosing(Controller):
-    """A page on which customers close their subscription without a login; off, unless a company switches it on."""
+    """The public page that closes subscriptions without a login; off unless a company enables it."""
 
     @route(PUBLIC_CLOSING_PATH, type="http", auth="public", methods=["GET"], website=True, sitemap=False)
     def public_closing(self, **kwargs):
-        """Ask which subscription is to be closed, and for the email address of its order.
+        """Ask for the subscription to close and the email address of its order.
 
         :return: the page
         """
@@ -18,19 +18,19 @@ class PublicClosing(Controller):
 
     @route(PUBLIC_CLOSING_PATH, type="http", auth="public", methods=["POST"], website=True, sitemap=False)
     def public_closing_ask(self, reference="", email="", **kwargs):
-        """Let a link be sent to the email address, if it is that of the order; answer the same if it is not.
+        """Request a link to the email address if it belongs to the order. The answer is the same if it does not.
 
-        :param str reference: the order
-        :param str email: the email address
-        :return: the page that says so
+        :param str reference: order reference as entered
+        :param str email: email address as entered
+        :return: the page that confirms it, or the form with an error
         """
         requests = self._get_requests()
         reference, email = reference.replace("\0", "").strip(), email.replace("\0", "").strip()
         if not reference or "@" not in email:
-            error = request.env._("Please enter both the reference of your order and your email address.")
+            error = request.env._("Please enter both your order reference and your email address.")
             return self._render(requests, "form", status=400, error=error, reference=reference, email=email)
         if not requests._ask(reference, email, request.httprequest.remote_addr):
-            error = request.env._("Too many requests came from your address. Please try again in an hour.")
+            error = request.env._("There have been too many requests from your network. Please try again in an hour.")
             return self._render(requests, "form", status=429, error=error, reference=reference, email=email)
         return self._render(requests, "asked", email=email)
 
@@ -43,10 +43,10 @@ class PublicClosing(Controller):
         sitemap=False,
     )
     def public_closing_confirmation(self, token, **kwargs):
-        """Show what is closed and when it ends, with the button that closes.
+        """Show the subscription and when it closes, with the button to confirm.
 
-        :param str token: what proves that the link was sent to the customer
-        :return: the page, or one that refuses
+        :param str token: signed last part of the link sent to the customer
+        :return: the page, or a refusal page
         """
         requests = self._get_requests()
         order_sudo = requests._read_link(token)
@@ -63,22 +63,22 @@ class PublicClosing(Controller):
     def public_closing_close(self, token, **kwargs):
         """Close the subscription.
 
-        :param str token: what proves that the link was sent to the customer
-        :return: the page that says so, or one that refuses
+        :param str token: signed last part of the link sent to the customer
+        :return: the page that confirms it, or a refusal page
         """
         requests = self._get_requests()
         order_sudo = requests._read_link(token)
         refused = self._refuse(requests, order_sudo)
         if refused:
             return refused
-        # The link is genuine: only the customer has it.
+        # sudo: _read_link has checked the link, which only the customer has.
         order_sudo._close_on_public_page()
         return self._render(requests, "done", sale_order=order_sudo)
 
     def _get_requests(self):
-        """Return the model of requests, if there is a public page.
+        """Return the model of close requests.
 
-        :raises NotFound: if no company has switched it on
+        :raises NotFound: if no company has enabled the public page
         """
         requests = request.env["sale.subscription.close.request"]
         if not requests._is_open():
@@ -86,12 +86,12 @@ class PublicClosing(Controller):
         return requests
 
     def _refuse(self, requests, order_sudo):
-        """Return the page that says why a link does not close anything, or None.
+        """Return the page that gives the reason why a link closes nothing, or None.
 
-        :param order_sudo: the subscription in sudo mode; empty, if the link is not genuine, or too old
+        :param order_sudo: the subscription, in sudo mode; empty if the link is not genuine, expired or used
         """
         if not order_sudo:
-            error = request.env._("This link is not valid any more. Please ask for a new one here.")
+            error = request.env._("This link is no longer valid. Please request a new one here.")
             return self._render(requests, "form", status=403, error=error)
         refusal = order_sudo._get_close_refusal()
         return self._render(requests, "refused", status=409, error=refusal) if refusal else None
@@ -101,7 +101,7 @@ class PublicClosing(Controller):
 
         :param str step: ``form``, ``asked``, ``confirm``, ``done`` or ``refused``
         :param int status: the HTTP status
-        :param values: what the step shows
+        :param values: values that the step shows
         """
         title, button = requests._get_legal_labels()
         values = {"page_name": "public_closing", "no_breadcrumbs": True, "step": step, **values}

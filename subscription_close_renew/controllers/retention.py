@@ -10,16 +10,16 @@ from odoo.http import Controller, content_disposition, request, route
 class RetentionExport(Controller):
     @route("/subscriptions/retention/xlsx", type="http", auth="user", methods=["POST"], readonly=True)
     def export_retention(self, data=None, **kwargs):
-        """Download the retention grid as a workbook, with what the user may see.
+        """Download the retention grid as a workbook, limited to what the user may see.
 
-        :param str data: arguments of `sale.subscription.movement.get_retention` as JSON, and the ``context``
+        :param str data: JSON object with the arguments of `sale.subscription.movement.get_retention` and the ``context``
         :return: the workbook
-        :raises BadRequest: if that is no JSON object, or one that says nothing
+        :raises BadRequest: if this is no JSON object, or its values are invalid
         """
         try:
             arguments = dict(json.loads(data))
             context = dict(arguments.get("context") or {})
-            # Nothing else of a context matters here.
+            # The rest of the context is irrelevant here.
             context = {name: context[name] for name in ("allowed_company_ids", "lang") if name in context}
             movements = request.env["sale.subscription.movement"].with_context(**context)
             workbook = movements._get_retention_xlsx(
