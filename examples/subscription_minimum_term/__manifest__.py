@@ -1,7 +1,7 @@
 {
     "name": "Subscriptions: Minimum Term",
     "version": "19.0.1.0.0",
-    "summary": "Subscriptions that are not closed before so many periods are invoiced",
+    "summary": "Subscriptions that can only be closed after a minimum number of invoiced periods",
     "category": "Sales/Subscriptions",
     "author": "Subscription Close Renew contributors",
     "license": "LGPL-3",

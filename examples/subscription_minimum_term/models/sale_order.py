@@ -8,11 +8,11 @@ class SaleOrder(models.Model):
         return super()._get_close_refusal() or self._get_minimum_term_refusal()
 
     def _get_minimum_term_refusal(self):
-        """Return why a subscription is not closed before its minimum term is over, or False.
+        """Return the reason why the minimum term prevents a close, or False.
 
         :rtype: str | bool
         """
-        # The portal asks with all rights, and for its customer.
+        # The portal runs in sudo mode, on behalf of the customer.
         if self.env.user.has_group("sales_team.group_sale_manager") and not self.env.su:
             return False
         minimum, billed = self.plan_id.minimum_periods, len(self._get_billed_periods())
@@ -20,7 +20,7 @@ class SaleOrder(models.Model):
             return False
         return self.env._(
             "%(order)s is in its minimum term (billing periods: %(minimum)s, invoiced so far: %(billed)s). It can be "
-            "closed once all of them are invoiced; until then, only an administrator of Sales can close it.",
+            "closed once all of them are invoiced. Until then, only an administrator of Sales can close it.",
             order=self.display_name,
             minimum=minimum,
             billed=billed,

@@ -5,5 +5,5 @@ class SaleSubscriptionPlan(models.Model):
     _inherit = "sale.subscription.plan"
 
     minimum_periods = fields.Integer(
-        help="Billing periods that are invoiced before a subscription can be closed. 0 means none.",
+        help="Number of billing periods to invoice before a subscription can be closed. 0 means no minimum term.",
     )

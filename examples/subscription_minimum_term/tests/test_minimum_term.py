@@ -54,7 +54,7 @@ class TestMinimumTerm(PortalCase):
 
     @mute_logger("odoo.http")
     def test_json_2_answers_with_the_sentence(self):
-        # Without an expiry, which the database compares with the day that it really is.
+        # No expiration date: the database would compare it with the real date, not with the test's.
         key = self.env["res.users.apikeys"].with_user(self.salesperson).sudo()._generate("rpc", "test", None)
         answer = self.url_open(
             "/json/2/sale.order/subscription_close",
