@@ -9,9 +9,9 @@ from devtools import browser, i18n, site
 COFFEE = "/my/subscriptions/{subscription_close_renew.order_joel_coffee}"
 TEXTS = (
     "Close Subscription",
-    "Why do you close it?",
+    "Why are you closing it?",
     "Too expensive",
-    "I do not use it enough",
+    "I don't use it enough",
     "Another reason",
     "Talk to us",
     "Submit",

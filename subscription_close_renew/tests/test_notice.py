@@ -19,7 +19,7 @@ class NoticeCommon(TermCommon):
         return order
 
     def warnings(self, order):
-        return [mail for mail in self.mails(order) if "about to be closed" in (mail.subject or "")]
+        return [mail for mail in self.mails(order) if "about to close" in (mail.subject or "")]
 
     def deliver(self, mail, status, failure_type=False):
         """Let a mail to the customer have been delivered, or not, as Odoo learns later."""

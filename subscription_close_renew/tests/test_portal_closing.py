@@ -175,11 +175,11 @@ class TestPortalClosing(PortalClosingCase):
         self.assertFalse(self.order.is_closing)
         self.assertDates(self.order, end_date=False)
         self.assertFalse(self.order.close_reason_id)
-        self.assertIn("goes on", self.text(page, "subscription_kept"))
+        self.assertIn("You have kept your subscription", self.text(page, "subscription_kept"))
         self.assertEqual(self.text(page, "subscription_status"), "In Progress")
         message = self.last_closing_message()
         self.assertEqual(message.author_id, self.customer)
-        self.assertIn("undid the planned close in the portal", message.body)
+        self.assertIn("undid the scheduled close in the portal", message.body)
         self.assertEqual(len(self.mails(self.order)), 2)
 
     def test_kept_subscription_can_be_closed_again(self):
@@ -196,7 +196,7 @@ class TestPortalClosing(PortalClosingCase):
         before = self.state_of(self.order)
         answer = self.keep(self.portal_user)
         self.assertEqual(answer.status_code, 409)
-        self.assertIn("was not asked for in the portal", self.text(answer))
+        self.assertIn("wasn't made online", self.text(answer))
         self.assertEqual(self.state_of(self.order), before)
 
     def test_close_that_staff_planned_after_the_customer_changed_their_mind_is_theirs(self):
@@ -253,11 +253,11 @@ class TestPortalClosingForm(PortalClosingCase):
 
     def test_form_says_when_it_ends(self):
         for page in self.pages().values():
-            self.assertIn("ends today, at once", self.text(page, "subscription_close_effect"))
+            self.assertIn("will close today", self.text(page, "subscription_close_effect"))
         self.monthly.user_closable_when = "period_end"
         self.invoice(self.order)
         for page in self.pages().values():
-            self.assertIn("until it ends on 02/28/2027", self.text(page, "subscription_close_effect"))
+            self.assertIn("stays active until 02/28/2027", self.text(page, "subscription_close_effect"))
 
     def test_retention_message_stands_beside_submit(self):
         (self.env["sale.order.close.reason"].search([]) - self.reason).visible_in_portal = False
@@ -330,34 +330,34 @@ class TestPortalClosingRefused(PortalClosingCase):
         self.before = self.state_of(self.order)
 
     def test_no_token(self):
-        self.assertClosingRefused(self.close(), 403, "is not open to your account")
+        self.assertClosingRefused(self.close(), 403, "doesn't have access")
 
     def test_wrong_token(self):
         for token in ("wrong", "", "é", "%00", self.order.sudo()._portal_ensure_token()[:-1]):
             answer = self.close(access_token=token)
-            self.assertClosingRefused(answer, 403, "is not open to your account")
+            self.assertClosingRefused(answer, 403, "doesn't have access")
             self.assertNotIn(self.order.name, answer.text)
 
     def test_token_of_another_order(self):
         token = self.subscription().sudo()._portal_ensure_token()
-        self.assertClosingRefused(self.close(access_token=token), 403, "is not open to your account")
+        self.assertClosingRefused(self.close(access_token=token), 403, "doesn't have access")
 
     def test_another_customer_logged_in(self):
         answer = self.close(self.stranger)
-        self.assertClosingRefused(answer, 403, "is not open to your account")
+        self.assertClosingRefused(answer, 403, "doesn't have access")
         self.assertNotIn(self.order.name, answer.text)
 
     def test_order_that_does_not_exist(self):
         for order_id in (self.order.id + 1000, 2**31, 10**30, 0):
             url = f"/my/subscriptions/{order_id}/close"
             answer = self.post(url, self.portal_user, reason_id=self.reason.id)
-            self.assertClosingRefused(answer, 403, "is not open to your account")
+            self.assertClosingRefused(answer, 403, "doesn't have access")
 
     def test_plan_that_is_not_closable(self):
         self.monthly.user_closable = False
         answer = self.close(self.portal_user)
-        self.assertClosingRefused(answer, 403, "cannot be closed in the portal")
-        self.assertClosingRefused(self.form(self.portal_user), 403, "cannot be closed in the portal")
+        self.assertClosingRefused(answer, 403, "can't be closed online")
+        self.assertClosingRefused(self.form(self.portal_user), 403, "can't be closed online")
 
     def test_rule_of_another_addon_stands_on_the_page_in_place_of_the_button(self):
         with patch.object(type(self.order), "_get_close_refusal", lambda order: "Not before spring."):
@@ -435,7 +435,7 @@ class TestPortalClosingRefused(PortalClosingCase):
             url = self.page_of(self.order, "/close", link)
             separator = "&" if link else "?"
             answer = self.open(f"{url}{separator}reason_id={self.reason.id}", user)
-            self.assertClosingRefused(answer, 405, "opening a link is not enough")
+            self.assertClosingRefused(answer, 405, "opening a link isn't enough")
         self.assertClosingRefused(self.form(self.portal_user), 200, "Submit")
 
     @mute_logger("odoo.http")
@@ -455,7 +455,7 @@ class TestPortalClosingRefused(PortalClosingCase):
 
     def test_model_refuses_by_itself(self):
         self.monthly.user_closable = False
-        with self.assertRefused("cannot be closed in the portal"):
+        with self.assertRefused("can't be closed online"):
             self.order.sudo()._close_as_customer(self.reason.id, self.portal_user)
         self.monthly.user_closable = True
         for reason in (self.hidden_reason, self.archived_reason):

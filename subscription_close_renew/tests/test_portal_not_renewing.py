@@ -53,7 +53,7 @@ class TestPortalNotRenewing(PortalNotRenewingCase):
     def test_customer_sees_that_it_will_not_be_renewed(self):
         answer = self.refuse(self.portal_user)
         self.assertIn(
-            f"Your subscription {self.order.name} will not be renewed. It ends on 02/28/2027.",
+            f"Your subscription {self.order.name} won't be renewed. It ends on 02/28/2027.",
             self.text(answer, "subscription_not_renewed"),
         )
         self.assertFalse(self.found(answer, "subscription_do_not_renew"))
@@ -127,7 +127,7 @@ class TestPortalNotRenewing(PortalNotRenewingCase):
         with self.on("2027-02-20 09:30"):
             self.refuse(self.portal_user)
         receipt = self.mails(self.order)[-1]
-        self.assertIn("will not be renewed", receipt.subject)
+        self.assertIn("won't be renewed", receipt.subject)
         text = html2plaintext(receipt.body)
         for words in (self.order.name, "(UTC)", "02/28/2027"):
             self.assertIn(words, text)

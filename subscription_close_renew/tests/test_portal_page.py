@@ -105,7 +105,7 @@ class TestPortalPage(PortalCase):
         for address in (url, f"{url}?access_token=wrong", f"{url}?access_token=%C3%A9"):
             page = self.open(address, self.stranger)
             self.assertEqual(page.status_code, 403)
-            self.assertIn("is not open to your account", self.text(page, "subscription_refusal"))
+            self.assertIn("doesn't have access", self.text(page, "subscription_refusal"))
             self.assertNotIn(self.order.name, page.text)
 
     def test_token_of_another_order_opens_nothing(self):

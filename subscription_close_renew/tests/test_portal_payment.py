@@ -244,7 +244,7 @@ class TestPortalPayment(PortalPaymentCase):
     def test_page_without_payment_methods_says_how_to_add_one(self):
         (self.first | self.second).active = False
         page = self.open(self.page_of(self.order), self.portal_user)
-        self.assertIn("You have no stored payment method", self.text(page, "subscription_no_payment_method"))
+        self.assertIn("You don't have a stored payment method", self.text(page, "subscription_no_payment_method"))
         self.assertIn("Add a payment method", self.text(page, "subscription_add_payment_method"))
         self.assertNotIn("Use this payment method", page.text)
 
@@ -264,7 +264,7 @@ class TestPortalPayment(PortalPaymentCase):
     def test_customer_chooses_another_payment_method(self):
         page = self.choose(self.second.id, self.portal_user, follow=True)
         self.assertEqual(page.status_code, 200)
-        self.assertIn("From now on, this payment method is charged: Card •••• 1111", self.text(page))
+        self.assertIn("we will charge this payment method: Card •••• 1111", self.text(page))
         self.assertUnchanged(self.second)
 
     def test_chatter_says_who_changed_what(self):
@@ -352,7 +352,7 @@ class TestPortalPayment(PortalPaymentCase):
         for token in (own, self.second):
             answer = self.choose(token.id, self.stranger)
             self.assertEqual(answer.status_code, 403)
-            self.assertIn("is not open to your account", self.text(answer))
+            self.assertIn("doesn't have access", self.text(answer))
             self.assertNotIn(self.order.name, answer.text)
         self.assertUnchanged()
 
@@ -376,7 +376,7 @@ class TestPortalPayment(PortalPaymentCase):
         others = self.open(self.page_of(self.order), self.stranger)
         self.assertEqual((missing.status_code, others.status_code), (403, 403))
         said = self.text(missing, "subscription_refusal")
-        self.assertIn("does not exist, or is not open to your account", said)
+        self.assertIn("doesn't have access", said)
         self.assertEqual(said, self.text(others, "subscription_refusal"))
 
     def test_salesperson_is_refused_in_the_portal(self):
@@ -402,7 +402,7 @@ class TestPortalPayment(PortalPaymentCase):
         for order in (self.quotation(), self.churned_subscription(), self.ordinary_order()):
             answer = self.choose(self.second.id, self.portal_user, order, link=True)
             self.assertEqual(answer.status_code, 403)
-            self.assertIn("not a running subscription", self.text(answer))
+            self.assertIn("isn't an active subscription", self.text(answer))
             self.assertFalse(order.sudo().payment_token_id)
 
     @mute_logger("odoo.http")

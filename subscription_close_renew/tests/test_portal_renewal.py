@@ -33,7 +33,7 @@ class TestPortalRenewal(PortalRenewalCase):
         page = self.renew_in_portal(self.portal_user)
         self.assertEqual(
             self.text(page, "subscription_renewal_notice"),
-            f"This quotation renews your subscription {self.order.name} from 02/28/2027 on, with the plan {self.monthly.name}.",
+            f"This quotation renews your subscription {self.order.name} from 02/28/2027, with the plan {self.monthly.name}.",
         )
 
     def test_pressing_again_opens_the_same_quotation(self):
@@ -90,20 +90,20 @@ class TestPortalRenewal(PortalRenewalCase):
 
     def test_strangers_are_refused(self):
         for user in (None, self.stranger):
-            self.assertNotRenewed(self.renew_in_portal(user), 403, "is not open to your account")
-            self.assertNotRenewed(self.renew_in_portal(user, access_token="wrong"), 403, "is not open to your account")
+            self.assertNotRenewed(self.renew_in_portal(user), 403, "doesn't have access")
+            self.assertNotRenewed(self.renew_in_portal(user, access_token="wrong"), 403, "doesn't have access")
 
     def test_salesperson_is_refused_in_the_preview(self):
         self.assertNotRenewed(self.renew_in_portal(self.salesperson, link=True), 403, "This is a preview")
 
     def test_plan_that_is_not_renewable_is_refused(self):
         self.monthly.user_renewable = False
-        self.assertNotRenewed(self.renew_in_portal(self.portal_user), 403, "cannot be renewed in the portal")
+        self.assertNotRenewed(self.renew_in_portal(self.portal_user), 403, "can't be renewed online")
 
     def test_first_period_that_is_not_paid_is_refused_and_what_to_do_is_said(self):
         for order in (self.subscription(), self.subscription()):
             answer = self.renew_in_portal(self.portal_user, order)
-            self.assertNotRenewed(answer, 403, "is not paid yet. Please pay its invoice", order)
+            self.assertNotRenewed(answer, 403, "Please pay its invoice", order)
             self.invoice(order)
 
     def test_paused_subscription_and_payment_under_way_are_refused(self):
@@ -128,7 +128,7 @@ class TestPortalRenewal(PortalRenewalCase):
             self.quotations().filtered(lambda renewal: renewal.state == "sent")._action_cancel()
         answer = self.renew_in_portal(self.portal_user)
         self.assertEqual((answer.status_code, len(self.quotations())), (403, 3))
-        self.assertIn("Please contact us, and we renew it for you", self.text(answer))
+        self.assertIn("Please contact us and we will renew it for you", self.text(answer))
         self.renewal(self.order)
         self.renew_in_portal(self.portal_user)
         self.assertEqual(len(self.quotations()), 4)
@@ -142,7 +142,7 @@ class TestPortalRenewal(PortalRenewalCase):
     def test_no_csrf_token_and_opening_the_address_are_refused(self):
         self.assertNotRenewed(self.renew_in_portal(self.portal_user, csrf=False), 400, "CSRF")
         answer = self.open(self.page_of(self.order, "/renew"), self.portal_user)
-        self.assertNotRenewed(answer, 405, "opening a link is not enough")
+        self.assertNotRenewed(answer, 405, "opening a link isn't enough")
 
 
 class TestPortalRenewalTour(PortalRenewalCase):

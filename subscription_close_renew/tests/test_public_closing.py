@@ -32,7 +32,7 @@ class TestPublicClosing(PortalCase):
     def link_mails(self):
         """Let the scheduled action look at what was asked for, and return the mails with a link, to whomever."""
         self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_close_request")
-        return self.env["mail.mail"].search([("subject", "like", "confirm that you close")], order="id")
+        return self.env["mail.mail"].search([("subject", "like", "confirm that you want to close")], order="id")
 
     def link_in(self, mail):
         [link] = re.findall(rf'href="([^"]*{PAGE}/[^"]*)"', mail.body_html)
@@ -51,7 +51,7 @@ class TestPublicClosing(PortalCase):
         self.assertIn(self.order.name, mail.body_html)
         page = self.open(self.link_in(mail))
         self.assertEqual(self.text(page, "public_closing_reference"), self.order.name)
-        self.assertIn("ends today, at once", self.text(page, "public_closing_effect"))
+        self.assertIn("will close today", self.text(page, "public_closing_effect"))
         self.assertEqual(self.order.subscription_state, "progress")
         done = self.post(self.link_in(mail))
         self.assertIn("Received: 01/31/2027 12:00:00 PM (UTC)", self.text(done, "public_closing_done"))
@@ -64,7 +64,7 @@ class TestPublicClosing(PortalCase):
         self.assertEqual(message.author_id, self.customer)
         self.assertIn("closed the subscription on the public page", message.body)
         [receipt] = self.mails(self.order)
-        self.assertIn("as a receipt", receipt.body)
+        self.assertIn("as your receipt", receipt.body)
 
     def test_whoever_is_logged_in_in_this_browser_is_not_the_author(self):
         link = self.asked_for_link()
@@ -169,7 +169,7 @@ class TestPublicClosing(PortalCase):
             self.assertEqual(self.ask("S99999").status_code, 200)
         answer = self.ask()
         self.assertEqual(answer.status_code, 429)
-        self.assertIn("Too many requests", self.text(answer, "public_closing_error"))
+        self.assertIn("too many requests", self.text(answer, "public_closing_error"))
         self.assertFalse(self.link_mails())
         with self.on("2027-01-31 13:01"):
             self.assertEqual(self.ask().status_code, 200)

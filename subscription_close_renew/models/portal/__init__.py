@@ -1,6 +1,6 @@
-"""What customers see and do in the portal, and on the public page that closes without a login."""
+"""The customer portal, and the public page that closes subscriptions without a login."""
 
-# The order is that in which Odoo applies the classes: what is overridden comes first.
+# Odoo applies the classes in this order: overridden classes come first.
 # isort: off
 from . import ir_http
 from . import res_company

@@ -17,9 +17,9 @@ class IrHttp(models.AbstractModel):
 
     @classmethod
     def _is_subscription_route(cls, endpoint):
-        """Return whether a route comes from this addon, also when another one overrides it.
+        """Return whether this addon defines a route, even if another addon overrides it.
 
-        :param endpoint: of a rule of the routing map
+        :param endpoint: endpoint of a rule in the routing map
         :rtype: bool
         """
         return any(
@@ -29,13 +29,13 @@ class IrHttp(models.AbstractModel):
 
     @classmethod
     def _check_subscription_request(cls, methods):
-        """Refuse what no page and no form of this addon sends, before anything is done with it.
+        """Reject requests that no page or form of this addon sends, before they are processed.
 
-        Odoo adds OPTIONS to the methods of every route, and asks for no CSRF token then.
+        Odoo adds OPTIONS to the methods of every route, and requires no CSRF token for it.
 
-        :param list methods: those that the route is made for
+        :param list methods: HTTP methods that the route declares
         :raises HTTPException: with a response of status 405
-        :raises BadRequest: for an uploaded file, or a NUL character in the address, for which PostgreSQL cannot search
+        :raises BadRequest: for an uploaded file, or a NUL character in the URL, which PostgreSQL cannot search for
         """
         http_request = request.httprequest
         if http_request.method == "OPTIONS" and "OPTIONS" not in methods:

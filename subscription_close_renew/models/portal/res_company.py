@@ -6,6 +6,6 @@ class ResCompany(models.Model):
 
     subscription_public_closing = fields.Boolean(
         string="Close Without Login",
-        help="A public page lets customers close their subscriptions without an account, confirmed by email. The law of "
-        "some countries requires it, such as that of Germany and of France.",
+        help="Let customers close their subscriptions on a public page, without an account, confirmed by email. Required "
+        "by law in some countries, such as Germany and France.",
     )

@@ -4,25 +4,25 @@ from odoo.tools import format_date, format_datetime
 
 
 class SaleOrder(models.Model):
-    """What customers see of their subscription in the portal, and how they change its payment method."""
+    """The portal pages of a subscription, and the change of its payment method."""
 
     _inherit = "sale.order"
 
     def write(self, vals):
         customers = {}
         if "partner_id" in vals:
-            # sudo: who belongs together is no secret, and only compared.
+            # sudo: the customers are only compared; super() checks the right to write.
             subscriptions = self.sudo().filtered(lambda order: order._is_portal_subscription())
             customers = {order: order.partner_id.commercial_partner_id for order in subscriptions}
         res = super().write(vals)
         for order, customer in customers.items():
             if order.partner_id.commercial_partner_id != customer:
-                # Who has the link acts as the customer, which the one before is not any more.
+                # Anyone with the link acts as the customer, which the previous customer no longer is.
                 order.access_token = False
         return res
 
     def _is_customer(self, user):
-        """Tell whether a user is logged in, and is or works for whoever buys or pays a subscription.
+        """Return whether a logged-in user is, or works for, the customer who buys or pays for the subscription.
 
         :param user: `res.users`
         :rtype: bool
@@ -32,7 +32,7 @@ class SaleOrder(models.Model):
         return not user._is_public() and user.partner_id.commercial_partner_id in customers
 
     def _is_portal_preview(self, user):
-        """Tell whether a user of the back office looks at what the customer sees: the buttons do nothing then.
+        """Return whether an internal user previews the page of the customer, where the buttons are disabled.
 
         :param user: `res.users`
         :rtype: bool
@@ -41,7 +41,7 @@ class SaleOrder(models.Model):
         return user._is_internal() and user.partner_id not in self.partner_id | self.partner_invoice_id
 
     def _is_portal_subscription(self):
-        """Tell whether the order is one that the portal lists as a subscription: it was confirmed.
+        """Return whether the portal lists the order as a subscription: only once it is confirmed.
 
         :rtype: bool
         """
@@ -49,14 +49,14 @@ class SaleOrder(models.Model):
         return self.state == "sale" and (self._is_running() or self._has_ended())
 
     def _prefetch_for_portal(self):
-        """Read the periods of a subscription at once: the page shows all of them, or none."""
+        """Read all periods of a subscription at once: the page shows either all of them or none."""
         self.ensure_one()
-        # Odoo would read their ids first, and then what they say.
+        # Odoo would use two queries: one for the ids, one for the values.
         periods = self.env["sale.subscription.period"].search_fetch([("order_id", "=", self.id)])
         self._fields["period_ids"]._insert_cache(self, [periods._ids])
 
     def _get_portal_status(self):
-        """Return how the portal labels a subscription, and the colour of the label (of Bootstrap).
+        """Return the label of a subscription in the portal, and its Bootstrap colour.
 
         :return: ``(label, colour)``
         :rtype: tuple
@@ -70,9 +70,9 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_portal_statuses(self):
-        """Return how the portal labels the states. Any other state has the label that staff see.
+        """Return the portal labels of subscription states. Other states keep the label that staff see.
 
-        :return: ``{state: (label, colour of Bootstrap)}``
+        :return: ``{state: (label, Bootstrap colour)}``
         :rtype: dict
         """
         return {
@@ -83,19 +83,19 @@ class SaleOrder(models.Model):
         }
 
     def _get_subscription_url(self, path="", query_string=""):
-        """Return the address of the portal page of a subscription, or of something below it.
+        """Return the URL of the portal page of a subscription, or of a page below it.
 
-        Like Odoo's own links to an order, it works for whoever has it.
+        Like Odoo's own links to an order, it works for anyone who has it.
 
-        :param str path: what follows, such as ``/close``
-        :param str query_string: what is appended, beginning with ``&``
+        :param str path: path below the page, such as ``/close``
+        :param str query_string: further parameters, starting with ``&``
         :rtype: str
         """
         self.ensure_one()
         return f"/my/subscriptions/{self.id}{path}?access_token={self._portal_ensure_token()}{query_string}"
 
     def _has_next_invoice(self):
-        """Tell whether a subscription will be invoiced once more, as far as anybody knows today.
+        """Return whether another invoice of a subscription is expected as of today.
 
         :rtype: bool
         """
@@ -105,7 +105,7 @@ class SaleOrder(models.Model):
         return not self.end_date or self.next_invoice_date < self.end_date
 
     def _get_next_invoice_amount(self):
-        """Return what the next invoice amounts to, with taxes, or False if a down payment is to be taken off it.
+        """Return the amount of the next invoice including taxes, or False if a down payment will be deducted.
 
         :rtype: float | bool
         """
@@ -121,7 +121,7 @@ class SaleOrder(models.Model):
         return self.currency_id.round(total)
 
     def _get_recurring_amount(self):
-        """Return what a whole period costs, with taxes.
+        """Return the price of a full period, including taxes.
 
         :rtype: float
         """
@@ -129,7 +129,7 @@ class SaleOrder(models.Model):
         return sum(line.price_total for line in self.order_line if line.is_recurring)
 
     def _get_portal_summary(self):
-        """Return what a subscription is about, in a line: its recurring products.
+        """Return a one-line summary of a subscription: its recurring products.
 
         :rtype: str
         """
@@ -138,20 +138,20 @@ class SaleOrder(models.Model):
         return ", ".join(line.name.partition("\n")[0] for line in lines)
 
     def _get_portal_invoice_to_pay(self):
-        """Return the oldest invoice of a subscription that its customer can pay online at this moment.
+        """Return the oldest invoice of a subscription that its customer can pay online now.
 
         :rtype: account.move
         """
         self.ensure_one()
         if self.payment_exception:
             return self.env["account.move"]
-        # The page shows the invoices of the order anyway: those of its periods are not read once more.
+        # The page reads the invoices of the order anyway, so reading those of the periods would be an extra query.
         unpaid = self.invoice_ids.filtered(lambda invoice: invoice.state == "posted").sorted("invoice_date_due")
         payable = (invoice for invoice in unpaid if invoice._has_to_be_paid() and not invoice._has_payment_under_way())
         return next(payable, unpaid.browse())
 
     def _can_see_payment_method(self, user):
-        """Tell whether a user may see which payment method is stored: a link to the order is not enough.
+        """Return whether a user may see the stored payment method: a link to the order is not enough.
 
         :param user: `res.users`
         :rtype: bool
@@ -163,7 +163,7 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_payment_method_name(self, token):
-        """Return what the customer knows a stored payment method by, such as ``VISA •••• 4242``.
+        """Return the name of a stored payment method that customers recognize, such as ``VISA •••• 4242``.
 
         :param token: `payment.token`
         :rtype: str
@@ -171,7 +171,7 @@ class SaleOrder(models.Model):
         return f"{token.payment_method_id.name} {token.display_name}"
 
     def _get_payment_method_refusal(self, user):
-        """Return why a user cannot change the payment method of a subscription in the portal, or False.
+        """Return the reason why a user cannot change the payment method in the portal, or False.
 
         :param user: `res.users`
         :rtype: str | bool
@@ -179,18 +179,18 @@ class SaleOrder(models.Model):
         self.ensure_one()
         if not self._is_customer(user):
             return self.env._(
-                "Only the customer of %(order)s can see and change how it is paid. Please log in with the account of "
-                "the customer.",
+                "Only the customer of %(order)s can view and change its payment method. Please log in with the "
+                "customer's account.",
                 order=self.name,
             )
         if not self._is_running():
             return self.env._(
-                "%(order)s is not a running subscription, so there is no payment method to change.", order=self.name
+                "%(order)s isn't an active subscription, so there is no payment method to change.", order=self.name
             )
         return False
 
     def _get_usable_payment_tokens(self, user):
-        """Return the stored payment methods of a user, and of their company, that a subscription can be charged to.
+        """Return the stored payment methods of a user and their company that can be charged for a subscription.
 
         :param user: `res.users`
         :rtype: payment.token
@@ -200,9 +200,9 @@ class SaleOrder(models.Model):
         return tokens.filtered(lambda token: not token._get_charge_refusal(self))
 
     def _use_payment_token(self, token):
-        """Charge a subscription to another payment method from now on, as the user wishes.
+        """Charge a subscription to another payment method from now on, at the request of the user.
 
-        What was declined is tried with it at the next run.
+        The next run retries declined payments with it.
 
         :param token: `payment.token`
         :raises UserError: if it cannot be charged for this subscription
@@ -212,14 +212,14 @@ class SaleOrder(models.Model):
             raise UserError(refusal)
         if token == self.payment_token_id:
             return
-        # Staff read the chatter, in their language.
-        staff = self.with_context(lang=self.user_id.filtered("active").lang or self.company_id.partner_id.lang)
+        # Staff read the chatter in their language.
+        staff = self._with_staff_lang()
         self._track_set_log_message(staff.env._("The customer changed the payment method in the portal."))
         self.payment_token_id = token
         self._get_declined_periods().retry_date = self.company_id._get_subscription_today()
 
     def _get_declined_periods(self):
-        """Return the periods that are still to be paid because their payment was declined, the oldest first.
+        """Return the unpaid periods whose payment was declined, oldest first.
 
         :rtype: sale.subscription.period
         """
@@ -230,7 +230,7 @@ class SaleOrder(models.Model):
         )
 
     def _get_portal_declined_periods(self):
-        """Return the declined periods that the customer is asked to pay: none while a payment of it is under way.
+        """Return the declined periods that the customer is asked to pay: only those without a payment under way.
 
         :rtype: sale.subscription.period
         """
@@ -239,26 +239,26 @@ class SaleOrder(models.Model):
         return periods.filtered(lambda period: not period._get_open_invoice()._has_payment_under_way())
 
     def _get_portal_payment_refusal(self):
-        """Return why the stored payment method cannot be charged any more, as far as its customer can tell, or False.
+        """Return the reason why the stored payment method can no longer be charged, or False if the customer knows none.
 
         :rtype: str | bool
         """
         self.ensure_one()
         token = self.payment_token_id
-        # Odoo archives the payment methods of a provider that is disabled: it need not be read.
+        # Odoo archives the payment methods of a disabled provider, so the provider need not be read.
         if token and (not token.active or token.subscription_valid_until):
             return token._get_charge_refusal(self)
         return False
 
     def _is_payment_under_way(self):
-        """Tell whether a payment of a subscription has begun whose outcome is not known yet.
+        """Return whether a payment of a subscription has started but its outcome is not known yet.
 
         :rtype: bool
         """
         self.ensure_one()
         if self.payment_exception:
             return True
-        # What was charged and paid, as nearly all was, is told by this field alone: no invoice is read for it.
+        # This field is enough to rule out what was charged and paid, which is nearly everything: no invoice is read.
         charges = self.period_ids.filtered(lambda period: period.charge_state in ("unknown", "pending"))
         if any(period.status not in ("paid", "cancelled") for period in charges):
             return True
@@ -266,34 +266,35 @@ class SaleOrder(models.Model):
         return any(invoice._has_payment_under_way() for invoice in unpaid)
 
     def _send_customer_receipt(self, template_xml_id, user):
-        """Write to the customer, and to whoever of the customer's company did it, what was done.
+        """Send a receipt to the customer, and to the user of the customer's company who acted.
 
         :param str template_xml_id: external id of a `mail.template`
-        :param user: the `res.users` who did it
+        :param user: the `res.users` who acted
         """
         self.ensure_one()
-        doer = user.partner_id if self._is_customer(user) else self.partner_id
-        # Odoo writes to nobody what they have done themselves, but a receipt is for exactly that.
+        acting_partner = user.partner_id if self._is_customer(user) else self.partner_id
+        # Odoo does not notify authors of their own messages, but a receipt is meant for exactly them.
         order = self.with_user(SUPERUSER_ID)
-        order._send_subscription_mail(template_xml_id, partners=self.partner_id | doer)
+        order._send_subscription_mail(template_xml_id, partners=self.partner_id | acting_partner)
 
     def _with_customer(self, user):
-        """Return the subscription as whoever acts in the portal, whose right to do so was checked before."""
+        """Return the subscription in sudo mode, with the user who acts in the portal."""
+        # sudo: customers cannot write orders; the controller has checked their account or link.
         return self.with_user(user).sudo().with_company(self.company_id)
 
     def _with_staff_lang(self):
-        """Return the subscription in the language of those who read its chatter."""
+        """Return the subscription in the language of the staff who read its chatter."""
         return self.with_context(lang=self.user_id.filtered("active").lang or self.company_id.partner_id.lang)
 
     def _get_portal_author(self, user):
-        """Return who does something in the portal: whoever has the link without logging in is taken for the customer.
+        """Return the author of an action in the portal: the customer, if a link is used without logging in.
 
         :rtype: res.partner
         """
         return self.partner_id if user._is_public() else user.partner_id
 
     def _format_moment(self, moment):
-        """Return a moment as a receipt names it: with the time zone of the company.
+        """Return a date and time as shown on receipts, with the time zone of the company.
 
         :param datetime moment: in UTC
         :rtype: str
@@ -303,7 +304,7 @@ class SaleOrder(models.Model):
         return f"{format_datetime(self.env, moment, tz=zone)} ({zone})"
 
     def _get_payment_method_url(self):
-        """Return the address of the portal page where the customer changes the payment method.
+        """Return the URL of the portal page on which the customer changes the payment method.
 
         :rtype: str
         """

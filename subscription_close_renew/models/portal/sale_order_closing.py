@@ -8,14 +8,14 @@ from odoo.tools import format_date
 
 from ...tools.guard import Guard
 
-# Granted to a close in the name of the customer.
+# Granted to a close on behalf of the customer.
 _BY_CUSTOMER = Guard("subscription_close_by_customer")
-# How often in a day a customer changes their mind about a close: each time, a mail says so. Closing is never limited.
+# How many times a day a customer can undo a close, because each time sends an email. Closing is never limited.
 KEEPS_PER_DAY = 3
 
 
 class SaleOrder(models.Model):
-    """Customers close their subscription by themselves."""
+    """Customers close their subscription in the portal."""
 
     _inherit = "sale.order"
 
@@ -23,7 +23,7 @@ class SaleOrder(models.Model):
         copy=False,
         readonly=True,
         guarded=True,
-        help="The customer asked for the closing, and may undo it until it comes.",
+        help="The customer requested the close and can undo it until it takes effect.",
     )
 
     def _prepare_close_request_values(self, reason, end_date):
@@ -37,7 +37,7 @@ class SaleOrder(models.Model):
         return super()._prepare_reopen_values() | {"close_by_customer": False}
 
     def _can_close_in_portal(self):
-        """Tell whether the customer can close a subscription by themselves at this moment.
+        """Return whether the customer can close the subscription in the portal now.
 
         :rtype: bool
         """
@@ -45,7 +45,7 @@ class SaleOrder(models.Model):
         return not self._get_portal_close_refusal()
 
     def _can_keep_in_portal(self):
-        """Tell whether the customer can undo a planned close: only one that a customer asked for.
+        """Return whether the customer can undo a scheduled close: only one that a customer requested.
 
         :rtype: bool
         """
@@ -53,7 +53,7 @@ class SaleOrder(models.Model):
         return self.is_closing and self.close_by_customer
 
     def _get_portal_close_refusal(self):
-        """Return why the customer cannot close a subscription in the portal, or False.
+        """Return the reason why the customer cannot close the subscription in the portal, or False.
 
         :rtype: str | bool
         """
@@ -61,14 +61,14 @@ class SaleOrder(models.Model):
         refusal = self._get_close_refusal()
         if not refusal and not self.plan_id.user_closable:
             refusal = self.env._(
-                "%(order)s cannot be closed in the portal. Please contact us, and we close it for you.", order=self.name
+                "%(order)s can't be closed online. Please contact us and we will close it for you.", order=self.name
             )
         return refusal
 
     def _get_portal_close_obstacle(self):
-        """Return what the page of a subscription says in place of its button, where the plan would let customers close.
+        """Return the notice that replaces the close button although the plan allows customers to close, or False.
 
-        Only a rule of an addon that extends this one, such as a minimum term, makes it say anything.
+        Only a rule of another addon, such as a minimum term, leads to one.
 
         :rtype: str | bool
         """
@@ -78,7 +78,7 @@ class SaleOrder(models.Model):
         return self._get_portal_close_refusal()
 
     def _get_portal_keep_refusal(self):
-        """Return why the customer cannot undo the close of a subscription, or False.
+        """Return the reason why the customer cannot undo the close of a subscription, or False.
 
         :rtype: str | bool
         """
@@ -87,19 +87,20 @@ class SaleOrder(models.Model):
             return False
         if self.is_closing:
             return self.env._(
-                "The closing of %(order)s was not asked for in the portal. Please contact us, if it is to be undone.",
+                "The request to close %(order)s wasn't made online. Please contact us if you would like to keep it.",
                 order=self.name,
             )
         return self.env._("%(order)s is not scheduled to close, so there is nothing to undo.", order=self.name)
 
     def _is_kept_too_often(self):
-        """Return whether the customer undid closes so often in the last day that another one has to wait.
+        """Return whether the customer has undone so many closes in the last day that the next one has to wait.
 
         :rtype: bool
         """
         self.ensure_one()
         field = self.env["ir.model.fields"]._get(self._name, "close_reason_id")
-        # The chatter shows each time that the close reason was emptied.
+        # The chatter tracks each time the close reason was emptied.
+        # sudo: customers cannot read tracked changes; the controller has checked their access, and they are only counted.
         kept = (
             self.env["mail.tracking.value"]
             .sudo()
@@ -116,7 +117,7 @@ class SaleOrder(models.Model):
         return kept >= KEEPS_PER_DAY
 
     def _get_portal_close_reasons(self):
-        """Return the reasons that a customer can choose from, in order.
+        """Return the close reasons that customers can choose from, in order.
 
         :rtype: sale.order.close.reason
         """
@@ -124,7 +125,7 @@ class SaleOrder(models.Model):
         return reasons.search_fetch([("visible_in_portal", "=", True)], reasons._get_portal_fields())
 
     def _get_portal_close_when(self):
-        """Return when a subscription ends that its customer closes in the portal: as its plan says.
+        """Return when a close in the portal takes effect, as set on the plan.
 
         :return: ``now`` or ``period_end``
         :rtype: str
@@ -133,9 +134,9 @@ class SaleOrder(models.Model):
         return self.plan_id.user_closable_when
 
     def _get_portal_close_effect(self, when=None):
-        """Return, in words, when a subscription ends if its customer closes it now.
+        """Return a sentence that says when the subscription closes if its customer requests it now.
 
-        :param str when: ``now`` or ``period_end``; without it, as in the portal
+        :param str when: ``now`` or ``period_end``; if omitted, as in the portal
         :rtype: str
         """
         self.ensure_one()
@@ -143,33 +144,38 @@ class SaleOrder(models.Model):
         end_date = self._get_close_date(when)
         values = {"order": self.name, "date": format_date(self.env, end_date)}
         if end_date <= self.company_id._get_subscription_today():
-            return self.env._("%(order)s ends today, at once. Nothing more is invoiced.", **values)
+            return self.env._(
+                "%(order)s will close today, with immediate effect. Nothing more will be invoiced.", **values
+            )
         return self.env._(
-            "%(order)s runs on until it ends on %(date)s, when the period is over that is invoiced already. Nothing "
-            "more is invoiced, and you can change your mind until then.",
+            "%(order)s stays active until %(date)s, the end of the period already invoiced. Nothing more will be invoiced, "
+            "and you can change your mind until then.",
             **values,
         )
 
     def _get_portal_close_confirmation(self):
-        """Return, in words, what became of a subscription that its customer has just closed.
+        """Return the sentence that confirms a close to the customer.
 
         :rtype: str
         """
         self.ensure_one()
         if self.is_closing:
             return self.env._(
-                "Your subscription %(order)s is closed on %(date)s. Until then it runs on, and you can change your mind.",
+                "Your subscription %(order)s will close on %(date)s. Until then it stays active, and you can change your "
+                "mind.",
                 order=self.name,
                 date=format_date(self.env, self.end_date),
             )
-        return self.env._("Your subscription %(order)s is closed. Nothing more is invoiced for it.", order=self.name)
+        return self.env._(
+            "Your subscription %(order)s is closed. Nothing more will be invoiced for it.", order=self.name
+        )
 
     def _close_as_customer(self, reason_id, user):
-        """Close a subscription as its customer wishes, when its plan says, and send a receipt.
+        """Close a subscription at the request of its customer, at the time set on the plan, and send a receipt.
 
         :param int reason_id: id of a close reason that is shown in the portal
-        :param user: the `res.users` who asks for it; a public one is taken for the customer, whose link it used
-        :raises UserError: if the customer cannot close it, or for another reason than those in the portal
+        :param user: the `res.users` who requests it; a public user has used the link and counts as the customer
+        :raises UserError: if the customer cannot close it, or the portal does not show the reason
         """
         self.ensure_one()
         if refusal := self._get_portal_close_refusal():
@@ -177,14 +183,14 @@ class SaleOrder(models.Model):
         reason = self._get_portal_close_reasons().filtered(lambda reason: reason.id == reason_id)
         if not reason:
             raise UserError(self.env._("Please choose a reason from the list. Nothing was changed."))
-        # Staff read the chatter, in their language.
+        # Staff read the chatter in their language.
         message = self._with_staff_lang().env._("The customer closed the subscription in the portal.")
         self._close_by_customer(reason, self._get_portal_close_when(), message, user)
 
     def _keep_as_customer(self, user):
-        """Undo a planned close as the customer wishes, who asked for it before.
+        """Undo a scheduled close at the request of the customer.
 
-        :param user: the `res.users` who asks for it, as for :meth:`_close_as_customer`
+        :param user: the `res.users` who requests it, as for :meth:`_close_as_customer`
         :raises UserError: if there is no close that the customer can undo
         """
         self.ensure_one()
@@ -195,17 +201,17 @@ class SaleOrder(models.Model):
         staff = self._with_staff_lang()
         order._track_set_author(self._get_portal_author(user))
         order._track_set_log_message(
-            staff.env._("The customer undid the planned close in the portal: the subscription goes on.")
+            staff.env._("The customer undid the scheduled close in the portal. The subscription continues.")
         )
         order._send_customer_receipt("subscription_close_renew.mail_template_kept", user)
 
     def _close_by_customer(self, reason, when, message, user):
-        """Close a subscription in the name of its customer, and send a receipt.
+        """Close a subscription on behalf of its customer, and send a receipt.
 
         :param reason: the `sale.order.close.reason`
         :param str when: ``now`` or ``period_end``
-        :param str message: how it was closed, for staff
-        :param user: the `res.users` who asks for it, as for :meth:`_close_as_customer`
+        :param str message: how it was closed, for the chatter
+        :param user: the `res.users` who requests it, as for :meth:`_close_as_customer`
         """
         self.ensure_one()
         order = _BY_CUSTOMER.grant(self._with_customer(user))
@@ -221,7 +227,7 @@ class SaleOrder(models.Model):
         order._send_customer_receipt("subscription_close_renew.mail_template_close_receipt", user)
 
     def _get_close_request_time(self):
-        """Return when a closing was asked for, with the time zone of the company, for the receipt.
+        """Return when the close was requested, with the time zone of the company, for the receipt.
 
         :rtype: str
         """

@@ -3,7 +3,7 @@ from odoo.exceptions import UserError
 
 
 class SaleOrder(models.Model):
-    """Customers close their subscription without a login, where the law wants that."""
+    """Customers close their subscription without a login, where the law requires it."""
 
     _inherit = "sale.order"
 
@@ -18,7 +18,7 @@ class SaleOrder(models.Model):
         return res
 
     def _get_public_close_when(self):
-        """Return when a subscription ends that is closed on the public page: as early as its plan allows.
+        """Return when a close on the public page takes effect: as early as the plan allows.
 
         :return: ``now`` or ``period_end``
         :rtype: str
@@ -27,17 +27,17 @@ class SaleOrder(models.Model):
         return self._get_portal_close_when() if self.plan_id.user_closable else "period_end"
 
     def _close_on_public_page(self):
-        """Close a subscription for the customer, who has confirmed it by email, and send a receipt.
+        """Close a subscription for the customer, who has confirmed by email, and send a receipt.
 
-        :raises UserError: if it is closed already, or does not run
+        :raises UserError: if it is already closed or not running
         """
         self.ensure_one()
         if refusal := self._get_close_refusal():
             raise UserError(refusal)
         message = self._with_staff_lang().env._(
-            "The customer closed the subscription on the public page, by the link that was sent by email."
+            "The customer closed the subscription on the public page, with the link sent by email."
         )
         reason = self.env["sale.order.close.reason"]._get_system_reason("public_page")
-        # It is the email address of the customer that counts, whoever is logged in in this browser.
+        # The email address identifies the customer, not the user who is logged in to this browser.
         nobody = self.env.ref("base.public_user")
         self._close_by_customer(reason, self._get_public_close_when(), message, nobody)

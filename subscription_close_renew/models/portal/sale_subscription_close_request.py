@@ -12,14 +12,14 @@ _logger = logging.getLogger(__name__)
 PUBLIC_CLOSING_PATH = "/subscriptions/close"
 LINK_HOURS = 24
 LINKS_PER_HOUR = 3
-"""How many links to close one subscription are mailed in an hour, whoever asks."""
+"""Maximum number of links mailed for one subscription within an hour, regardless of who asks."""
 REQUESTS_PER_HOUR = 10
-"""How often one address of the network may ask in an hour."""
+"""Maximum number of requests from one network address within an hour."""
 _SCOPE = "subscription_public_closing"
 _LINK_SCOPE = "subscription_public_closing_link"
 _EMAIL_SCOPE = "subscription_public_closing_email"
 
-# Where the law words the buttons, no translation may change them: {language: (link to the page, button that closes)}.
+# Labels prescribed by law, which translations must not change: {language: (link to the page, button that closes)}.
 LEGAL_LABELS = {
     "de": ("Verträge hier kündigen", "jetzt kündigen"),  # § 312k BGB
     "fr": ("Résilier votre contrat", "notification de la résiliation"),  # art. D. 215-1 Code de la consommation
@@ -27,9 +27,9 @@ LEGAL_LABELS = {
 
 
 class SaleSubscriptionCloseRequest(models.Model):
-    """Somebody without a login asks to close a subscription, and gets a link by email if it is theirs.
+    """A request to close a subscription without a login. Its customer receives a link by email.
 
-    Whoever asks learns nothing: the request is only written down, and looked at by a scheduled action.
+    The answer reveals nothing: the request is only stored, and a scheduled action processes it.
     """
 
     _name = "sale.subscription.close.request"
@@ -37,10 +37,12 @@ class SaleSubscriptionCloseRequest(models.Model):
     _order = "id"
     _rec_name = "reference"
 
-    reference = fields.Char(help="The order, as it was typed in; emptied once it was looked for.")
-    email = fields.Char(help="The email address, as it was typed in; emptied once it was looked for.")
-    ip_digest = fields.Char(string="Network Address", index=True, help="A fingerprint of where the request came from.")
-    is_done = fields.Boolean(index=True, help="The subscription was looked for.")
+    reference = fields.Char(help="The order reference as entered. Emptied once the subscription has been looked up.")
+    email = fields.Char(help="The email address as entered. Emptied once the subscription has been looked up.")
+    ip_digest = fields.Char(
+        string="Network Address", index=True, help="A fingerprint of the network address that the request came from."
+    )
+    is_done = fields.Boolean(index=True, help="The subscription has been looked up.")
     order_id = fields.Many2one(
         comodel_name="sale.order",
         string="Subscription",
@@ -51,13 +53,11 @@ class SaleSubscriptionCloseRequest(models.Model):
     email_digest = fields.Char(
         string="Email Address Fingerprint", help="A fingerprint of the email address that the link was sent to."
     )
-    is_used = fields.Boolean(
-        help="The subscription has been closed or kept since then, so the link no longer closes it."
-    )
+    is_used = fields.Boolean(help="The subscription has been closed or kept since, so the link no longer closes it.")
 
     @api.model
     def _get_legal_labels(self):
-        """Return how the link to the public page and the button that closes are called in the language of the user.
+        """Return the labels of the link to the public page and of the closing button, in the language of the user.
 
         :return: ``(link, button)``
         :rtype: tuple
@@ -67,24 +67,24 @@ class SaleSubscriptionCloseRequest(models.Model):
 
     @api.model
     def _is_open(self):
-        """Tell whether any company has switched the public page on.
+        """Return whether any company has enabled the public page.
 
         :rtype: bool
         """
-        # Anybody may know whether there is such a page.
+        # sudo: anyone may know whether there is such a page, and nothing else is read.
         return bool(self.env["res.company"].sudo().search_count([("subscription_public_closing", "=", True)], limit=1))
 
     @api.model
     def _ask(self, reference, email, address):
-        """Write down that somebody asks for a link, unless too many requests came from there.
+        """Store a request for a link, unless there are too many from the same address.
 
-        :param str reference: the order, as typed in
-        :param str email: the email address, as typed in
-        :param str address: where the request comes from in the network
-        :return: whether it was written down
+        :param str reference: order reference as entered
+        :param str email: email address as entered
+        :param str address: network address of the sender
+        :return: whether the request was stored
         :rtype: bool
         """
-        # Anybody may ask. Fingerprints are made with a key of the database, and cannot be traced back without it.
+        # sudo: anyone may ask, within the limit below. Fingerprints cannot be traced back without the database secret.
         requests = self.sudo()
         digest = hmac(requests.env, _SCOPE, address or "")
         if requests.search_count([("ip_digest", "=", digest), *self._get_last_hour_domain()]) >= REQUESTS_PER_HOUR:
@@ -95,7 +95,7 @@ class SaleSubscriptionCloseRequest(models.Model):
 
     @api.model
     def _cron_send_links(self):
-        """Send links to those whose requests are theirs to make, one request at a time."""
+        """Process pending requests one at a time, and send links to the customers of the subscriptions."""
         pending = self.search([("is_done", "=", False)])
         for done, close_request in enumerate(pending, start=1):
             try:
@@ -108,19 +108,19 @@ class SaleSubscriptionCloseRequest(models.Model):
 
     @api.autovacuum
     def _gc_requests(self):
-        """Forget requests of the day before yesterday and earlier."""
-        # A link is sent some minutes after it was asked for, and as valid as its request.
+        """Delete requests whose link has expired."""
+        # A link is sent a few minutes after its request, and works only while the request exists.
         self.search([("create_date", "<", fields.Datetime.now() - timedelta(hours=LINK_HOURS + 1))]).unlink()
 
     def _send_link(self):
-        """Mail the link that closes the subscription, if reference and email address go together."""
+        """Mail the link that closes the subscription, if the reference and email address match."""
         self.ensure_one()
         order = self._find_order()
         sent = [("order_id", "=", order.id), *self._get_last_hour_domain()]
         if not order or self.search_count(sent) >= LINKS_PER_HOUR:
             return
         self.write({"order_id": order.id, "email_digest": self._get_email_digest(self.email)})
-        # Staff read why the customer got none, in their language.
+        # If the mail fails, staff read the reason in their language.
         order = order._with_staff_lang()
         template = order._get_subscription_mail_template("subscription_close_renew.mail_template_public_closing")
         if not template:
@@ -135,12 +135,12 @@ class SaleSubscriptionCloseRequest(models.Model):
             order._notify_mail_failure(template, error)
 
     def _mail_link(self, template):
-        """Mail the link that closes the subscription to who asked for it.
+        """Mail the link that closes the subscription to the requester.
 
         :param template: the `mail.template`
         """
         self.ensure_one()
-        # The mail is no part of the chatter: nobody else is to open the link by mistake.
+        # The mail is kept out of the chatter, so that nobody else opens the link by mistake.
         template.with_context(closing_url=self.order_id.get_base_url() + self._get_link()).send_mail(
             self.order_id.id,
             email_values={"email_to": email_normalize(self.email), "model": False, "res_id": False},
@@ -148,7 +148,7 @@ class SaleSubscriptionCloseRequest(models.Model):
         )
 
     def _find_order(self):
-        """Return the subscription that is meant, or the one that has renewed it; none if the email address is another.
+        """Return the requested subscription or its running renewal; empty if the email address does not match.
 
         :rtype: sale.order
         """
@@ -163,7 +163,7 @@ class SaleSubscriptionCloseRequest(models.Model):
             & Domain("plan_id", "!=", False)
             & Domain("company_id.subscription_public_closing", "=", True)
         ).filtered(lambda order: email in self._get_addresses(order))
-        # A renewal may have been sold to somebody else.
+        # A renewal may have been sold to a different customer.
         customers = found.partner_id.commercial_partner_id
         renewed_by = found.search(
             [
@@ -173,7 +173,7 @@ class SaleSubscriptionCloseRequest(models.Model):
         ).filtered(
             lambda order: order.partner_id.commercial_partner_id in customers and email in self._get_addresses(order)
         )
-        # Companies may use a number twice: one that closes already is not in the way of another.
+        # Companies may share a number: a subscription already scheduled to close must not hide the other one.
         running = found.filtered(lambda order: order._is_running()).sorted("is_closing")
         return (running or renewed_by or found)[:1]
 
@@ -183,13 +183,13 @@ class SaleSubscriptionCloseRequest(models.Model):
 
     @api.model
     def _get_addresses(self, order):
-        """Return the email addresses that the customer of a subscription is known by.
+        """Return the email addresses of the customer of a subscription.
 
         :param order: `sale.order`
         :rtype: list
         """
         partners = order.partner_id | order.partner_invoice_id
-        # Also that which its mails go to, where the contact has none.
+        # Includes the contacts who receive its mails if the customer has no address.
         partners = partners.union(*(each._get_notified_partners() for each in order))
         return [email for email in partners.mapped("email_normalized") if email]
 
@@ -199,33 +199,33 @@ class SaleSubscriptionCloseRequest(models.Model):
 
     @api.model
     def _use_up(self, orders):
-        """Let the links that were sent for subscriptions close nothing any more.
+        """Invalidate the links that were sent for subscriptions.
 
         :param orders: `sale.order`
         """
-        # Whoever may close or keep the subscriptions ends the links to do so.
+        # sudo: users cannot write requests; the callers have checked the right to close or keep the subscriptions.
         self.sudo().search([("order_id", "in", orders.ids), ("is_used", "=", False)]).is_used = True
 
     def _get_link(self):
-        """Return the address that closes the subscription of a request for whoever has it, for a day.
+        """Return the URL that closes the subscription of a request, valid for a day for anyone who has it.
 
         :rtype: str
         """
         self.ensure_one()
-        # The key of the database signs it.
+        # sudo: only system administrators can read the database secret, which signs the link.
         token = hash_sign(self.sudo().env, _LINK_SCOPE, self.id, expiration_hours=LINK_HOURS)
         return f"{PUBLIC_CLOSING_PATH}/{token}"
 
     @api.model
     def _read_link(self, token):
-        """Return the subscription that a link closes, in sudo mode; none if it is not genuine, too old, or used.
+        """Return the subscription that a link closes, in sudo mode; empty if the link is not genuine, expired or used.
 
-        One that is closed already is returned, too, so that its customer is told.
+        A subscription that is already closed is returned as well, so that the page can say so.
 
         :param str token: the last part of the link
         :rtype: sale.order
         """
-        # Whoever has the link has got it by the email address of the customer, which has to be theirs still.
+        # sudo: the link was mailed to the customer; its signature and email address are checked below.
         requests = self.sudo()
         try:
             request_id = verify_hash_signed(requests.env, _LINK_SCOPE, token)

@@ -5,11 +5,11 @@ import { useService } from "@web/core/utils/hooks";
 import { standardWidgetProps } from "@web/views/widgets/standard_widget_props";
 
 const MODEL = "sale.subscription.renew.wizard";
-// Each step is a transaction of its own: what is made is kept when somebody stops.
+// Each step is its own transaction, so stopping keeps the quotations created so far.
 const STEP = 10;
 
 /**
- * The button that renews several subscriptions, and shows how far it has come.
+ * The button that renews several subscriptions and shows the progress.
  */
 export class RenewProgress extends Component {
     static template = "subscription_close_renew.RenewProgress";
@@ -59,7 +59,7 @@ export class RenewProgress extends Component {
 
     async finish() {
         if (!this.state.total) {
-            // It says why none can be renewed.
+            // The answer is the reason why none can be renewed.
             return this.call("action_submit");
         }
         const [{ renewal_ids: renewals, failed_ids: failed }] = await this.orm.webRead(

@@ -24,7 +24,7 @@ import { standardViewProps } from "@web/views/standard_view_props";
 const MONTHS = [6, 12, 24, 36];
 
 /**
- * How much is left of what started in a month: a row for each month, a column for each month since.
+ * The retention grid: a row for each starting month, a column for each month since then.
  */
 export class RetentionController extends Component {
     static template = "subscription_close_renew.RetentionView";
@@ -127,7 +127,7 @@ export class RetentionController extends Component {
         if (!row.month) {
             return _t("All");
         }
-        // These are months of this calendar, also where the language has another.
+        // Months are Gregorian, even if the language uses another calendar.
         const month = deserializeDate(row.month).reconfigure({ outputCalendar: "gregory" });
         return month.toLocaleString({ month: "short", year: "numeric" });
     }
@@ -151,16 +151,13 @@ export class RetentionController extends Component {
 
     formatTitle(row, later) {
         const cell = row.cells[later];
-        return _t(
-            "%(month)s, %(later)s months later: %(left)s of %(started)s are left (%(share)s)",
-            {
-                month: this.formatMonth(row),
-                later,
-                left: this.formatValue(cell.value),
-                started: this.formatValue(cell.base),
-                share: formatPercentage(cell.share, { digits: [16, 1] }),
-            }
-        );
+        return _t("%(month)s, %(later)s months later: %(left)s of %(started)s remain (%(share)s)", {
+            month: this.formatMonth(row),
+            later,
+            left: this.formatValue(cell.value),
+            started: this.formatValue(cell.base),
+            share: formatPercentage(cell.share, { digits: [16, 1] }),
+        });
     }
 
     heat(cell) {

@@ -55,7 +55,7 @@ registry.category("web_tour.tours").add("subscription_bill_now", {
     steps: () => [
         ...pressButton("action_subscription_bill", "Bill Now"),
         {
-            content: "It says what was invoiced",
+            content: "A notification confirms the invoice",
             trigger: '.o_notification:contains("Invoiced")',
         },
         ...seePeriod("Invoiced"),
@@ -64,7 +64,7 @@ registry.category("web_tour.tours").add("subscription_bill_now", {
             trigger: ".o_field_widget[name=upcoming_periods] tbody tr:nth-child(12)",
         },
         {
-            content: "What is not due cannot be billed",
+            content: "Without a due period, the button is gone",
             trigger: ".o_form_view:not(:has(button[name=action_subscription_bill]))",
         },
     ],
@@ -83,7 +83,7 @@ registry.category("web_tour.tours").add("subscription_bill_from_list", {
             run: "click",
         },
         {
-            content: "It says what was invoiced",
+            content: "A notification confirms the invoice",
             trigger: '.o_notification:contains("Invoiced")',
         },
     ],

@@ -13,7 +13,7 @@ import {
 registry.category("web_tour.tours").add("subscription_confirm_and_close", {
     steps: () => [
         {
-            content: "Make a new quotation",
+            content: "Create a quotation",
             trigger: ".o_list_button_add",
             run: "click",
         },
@@ -35,7 +35,7 @@ registry.category("web_tour.tours").add("subscription_confirm_and_close", {
         ...openClosePopUp(),
         ...pickIn("reason_id", "Tour Reason"),
         {
-            content: "It says when it ends",
+            content: "The pop-up shows the end date",
             trigger: '.modal .o_field_widget[name=effect]:contains("Closes today")',
         },
         ...submitPopUp(),
@@ -73,20 +73,20 @@ registry.category("web_tour.tours").add("subscription_plan_close_and_keep", {
         ...openClosePopUp(),
         ...pickIn("reason_id", "Tour Reason"),
         {
-            content: "Not now, but when the paid period is over",
+            content: "Choose the end of the paid period",
             trigger:
                 '.modal .o_field_widget[name=when] label:contains("At the end of the paid period")',
             run: "click",
         },
         {
-            content: "It says when that is",
+            content: "The pop-up shows the date",
             trigger:
                 '.modal .o_field_widget[name=effect]:contains("the end of the period already invoiced")',
         },
         ...submitPopUp(),
         ...seeState("In Progress"),
         {
-            content: "A banner says that it closes, and why",
+            content: "A banner shows the date and the reason",
             trigger:
                 '.o_form_view .alert:contains("This subscription closes on"):contains("Tour Reason")',
         },
@@ -119,7 +119,7 @@ registry.category("web_tour.tours").add("subscription_close_from_list", {
         ...pickIn("reason_id", "Tour Reason"),
         ...submitPopUp(),
         {
-            content: "None is in progress any more",
+            content: "No subscription is in progress any longer",
             trigger:
                 ".o_list_view:not(:has(.o_data_row)), .o_view_nocontent, .o_list_view .o_view_sample_data",
         },
@@ -130,16 +130,16 @@ registry.category("web_tour.tours").add("subscription_pause_and_reopen", {
     steps: () => [
         ...pressButton("action_cancel", "Cancel"),
         {
-            content: "Yes, cancel it",
+            content: "Confirm the cancellation",
             trigger: ".modal .modal-footer .btn-primary",
             run: "click",
         },
         {
-            content: "It was invoiced, so it can only be closed",
+            content: "An invoiced subscription can only be closed",
             trigger: '.modal .modal-body:contains("Close the subscription instead")',
         },
         {
-            content: "Very well",
+            content: "Close the message",
             trigger: ".modal .modal-footer .btn-primary",
             run: "click",
         },
@@ -154,7 +154,7 @@ registry.category("web_tour.tours").add("subscription_pause_and_reopen", {
         ...seeState("Churned"),
         ...pressButton("subscription_reopen", "Reopen"),
         {
-            content: "Yes, reopen it",
+            content: "Confirm",
             trigger: ".modal .modal-footer .btn-primary",
             run: "click",
         },

@@ -20,12 +20,12 @@ registry.category("web_tour.tours").add("subscription_plan_closable", {
             run: "click",
         },
         {
-            content: "Customers can close their subscription",
+            content: "Allow customers to close their subscription",
             trigger: ".o_field_widget[name=user_closable] input",
             run: "check",
         },
         {
-            content: "They are asked when it ends",
+            content: "Choose when it closes",
             trigger: '.o_field_widget[name=user_closable_when] label:contains("At once")',
             run: "click",
         },

@@ -61,8 +61,8 @@ registry.category("web_tour.tours").add("subscription_portal_close", {
         ...openFromList(),
         ...openPopUp(),
         {
-            content: "It says when the subscription ends",
-            trigger: '.modal.show [name=subscription_close_effect]:contains("ends today, at once")',
+            content: "The pop-up shows when the subscription closes",
+            trigger: '.modal.show [name=subscription_close_effect]:contains("will close today")',
         },
         {
             content: "Submit without a reason",
@@ -74,7 +74,7 @@ registry.category("web_tour.tours").add("subscription_portal_close", {
             trigger: ".modal.show form:invalid",
         },
         {
-            content: "No message is shown as long as none is chosen",
+            content: "No message is shown until a reason is chosen",
             trigger: ".modal.show form:not(:has([name=subscription_retention]:visible))",
         },
         choose("Too far away"),
@@ -84,7 +84,7 @@ registry.category("web_tour.tours").add("subscription_portal_close", {
                 '.modal.show [name=subscription_retention]:visible:contains("We have moved, too."):has(a[href="/contactus"])',
         },
         {
-            content: "And Submit with it",
+            content: "Submit is still available",
             trigger: ".modal.show button[name=subscription_close_submit]:visible:enabled",
         },
         choose("Moves abroad"),
@@ -96,7 +96,7 @@ registry.category("web_tour.tours").add("subscription_portal_close", {
         submit(),
         seeStatus("Closed"),
         {
-            content: "What was done is said",
+            content: "A message confirms it",
             trigger: '[name=subscription_closed]:contains("A receipt is on its way")',
         },
         {
@@ -111,22 +111,22 @@ registry.category("web_tour.tours").add("subscription_portal_plan_close_and_keep
         ...openFromList(),
         ...openPopUp(),
         {
-            content: "It says when the subscription ends",
+            content: "The pop-up shows when the subscription closes",
             trigger: '.modal.show [name=subscription_close_effect]:contains("02/28/2027")',
         },
         choose("Moves abroad"),
         submit(),
         seeStatus("Closes on 02/28/2027"),
         {
-            content: "Change one's mind",
+            content: "Keep the subscription",
             trigger: 'button[name=subscription_keep]:contains("Keep Subscription")',
             run: "click",
             expectUnloadPage: true,
         },
         seeStatus("In Progress"),
         {
-            content: "What was done is said",
-            trigger: '[name=subscription_kept]:contains("goes on")',
+            content: "A message confirms it",
+            trigger: '[name=subscription_kept]:contains("You have kept your subscription")',
         },
     ],
 });
@@ -147,17 +147,17 @@ registry.category("web_tour.tours").add("subscription_portal_preview", {
     steps: () => [
         seeStatus("In Progress"),
         {
-            content: "It says that the buttons work for the customer only",
+            content: "A notice says that the buttons only work for the customer",
             trigger: "[name=subscription_preview]:visible",
         },
         ...openPopUp(),
         choose("Moves abroad"),
         {
-            content: "Submit does nothing",
+            content: "Submit is disabled",
             trigger: ".modal.show button[name=subscription_close_submit]:disabled",
         },
         {
-            content: "And says so",
+            content: "A notice gives the reason",
             trigger: ".modal.show [name=subscription_close_preview]",
         },
     ],

@@ -3,7 +3,7 @@ import { registry } from "@web/core/registry";
 registry.category("web_tour.tours").add("subscription_portal_payment", {
     steps: () => [
         {
-            content: "A payment was declined, and can be made by hand",
+            content: "A declined payment can be made manually",
             trigger:
                 '[name=subscription_payment_declined]:contains("was declined: Insufficient funds."):contains("Pay Now")',
         },
@@ -14,11 +14,11 @@ registry.category("web_tour.tours").add("subscription_portal_payment", {
             expectUnloadPage: true,
         },
         {
-            content: "The present one is marked",
+            content: "The current one is marked",
             trigger: '.list-group-item:contains("4242"):contains("Current")',
         },
         {
-            content: "Choose the other one: its whole line can be clicked",
+            content: "Choose the other one by clicking its row",
             trigger: '.list-group-item:contains("1111") label',
             run: "click",
         },
@@ -33,15 +33,16 @@ registry.category("web_tour.tours").add("subscription_portal_payment", {
             expectUnloadPage: true,
         },
         {
-            content: "The order says so",
-            trigger: '.alert-success:contains("this payment method is charged"):contains("1111")',
+            content: "The order confirms it",
+            trigger:
+                '.alert-success:contains("we will charge this payment method"):contains("1111")',
         },
         {
-            content: "What was declined is tried again",
+            content: "The declined payment will be retried",
             trigger: '[name=subscription_payment_declined]:contains("We will try again today.")',
         },
         {
-            content: "The new payment method stands on the order",
+            content: "The order shows the new payment method",
             trigger: '[name=subscription_payment_method]:contains("1111")',
         },
     ],

@@ -17,7 +17,7 @@ registry.category("web_tour.tours").add("subscription_renew_several", {
             trigger: ".modal .o_field_widget[name=renewable_count]:contains(3)",
         },
         {
-            content: "It says which cannot, and why",
+            content: "The pop-up gives the reasons for the others",
             trigger: '.modal [role=alert]:contains("not invoiced")',
         },
         {
@@ -31,7 +31,7 @@ registry.category("web_tour.tours").add("subscription_renew_several", {
             run: "click",
         },
         {
-            content: "It says how many were made",
+            content: "A notification shows how many were created",
             trigger: '.o_notification:contains("Renewal quotations: 3")',
         },
         {

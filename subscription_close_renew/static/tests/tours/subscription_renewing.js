@@ -30,7 +30,7 @@ registry.category("web_tour.tours").add("subscription_renew_with_extra_product",
         },
         ...seeInChatter("Renews the subscription"),
         {
-            content: "The price is the one before, which is shown beside it",
+            content: "The price is unchanged, and the previous one is shown beside it",
             trigger:
                 '.o_data_row:contains("Tour Magazine") td[name=previous_price_unit]:contains("12.00")',
         },
@@ -79,7 +79,7 @@ registry.category("web_tour.tours").add("subscription_renew_with_extra_product",
             trigger: '.o_list_view .o_data_row td[name=kind]:contains("Renewal")',
         },
         {
-            content: "What was added is an expansion",
+            content: "The added product is an expansion",
             trigger:
                 '.o_list_view .o_data_row:has(td[name=kind]:contains("Expansion")) td[name=amount]:contains("5.00")',
         },
@@ -90,18 +90,18 @@ registry.category("web_tour.tours").add("subscription_renew_refused", {
     steps: () => [
         ...pressButton("action_subscription_renew", "Renew"),
         {
-            content: "It says what is missing, and what to do",
+            content: "A message says what is missing and what to do",
             trigger:
                 '.modal .modal-body:contains("of the first period of"):contains("register the payment first")',
         },
         {
-            content: "Very well",
+            content: "Close the message",
             trigger: ".modal .modal-footer .btn-primary",
             run: "click",
         },
         ...seeState("In Progress"),
         {
-            content: "There is one order only, and so no history",
+            content: "A single order has no sales history",
             trigger:
                 ".o_form_view:not(:has(.o-form-buttonbox button[name=action_subscription_history]))",
         },
@@ -121,11 +121,11 @@ registry.category("web_tour.tours").add("subscription_renew_from_list", {
             run: "click",
         },
         {
-            content: "It says how many can be renewed",
+            content: "The pop-up shows how many can be renewed",
             trigger: '.modal .o_field_widget[name=renewable_count]:contains("2")',
         },
         {
-            content: "It says why one cannot",
+            content: "The pop-up gives the reason for the other one",
             trigger: '.modal .alert:contains("is not invoiced")',
         },
         {

@@ -33,7 +33,7 @@ registry.category("web_tour.tours").add("subscription_retention", {
         ...choose("Percentage"),
         ...seeCell("33%"),
         {
-            content: "The figures stand in the title",
+            content: "The tooltip shows the figures",
             trigger: '.o_retention_cell[title*="1 months later"][title*="12.00"][title*="36.00"]',
         },
         {
@@ -42,11 +42,11 @@ registry.category("web_tour.tours").add("subscription_retention", {
             run: "select 36",
         },
         {
-            content: "There is as much to see",
+            content: "The table is still filled",
             trigger: ".o_retention:not([aria-busy]) .o_retention_total td.o_retention_cell",
         },
         {
-            content: "Search for a customer that never was",
+            content: "Search for a customer that does not exist",
             trigger: ".o_searchview_input",
             run: "edit Nobody At All",
         },
@@ -56,8 +56,8 @@ registry.category("web_tour.tours").add("subscription_retention", {
             run: "click",
         },
         {
-            content: "There is nobody, and it says what to do",
-            trigger: '.o_view_nocontent_smiling_face:contains("No customer has started")',
+            content: "The empty table explains what to do",
+            trigger: '.o_view_nocontent_smiling_face:contains("No customers started")',
         },
     ],
 });
