@@ -4,8 +4,8 @@ from odoo import models
 class SaleOrder(models.Model):
     _inherit = "sale.order"
 
-    def _get_close_refusal(self):
-        return super()._get_close_refusal() or self._get_minimum_term_refusal()
+    def _get_close_refusal(self, when=None, date=None, reason=None):
+        return super()._get_close_refusal(when, date, reason) or self._get_minimum_term_refusal()
 
     def _get_minimum_term_refusal(self):
         """Return the reason why the minimum term prevents a close, or False.

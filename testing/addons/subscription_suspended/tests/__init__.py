@@ -1,1 +1,1 @@
-from . import test_suspended
+from . import test_seams, test_suspended
