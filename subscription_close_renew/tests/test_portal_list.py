@@ -113,7 +113,9 @@ class TestPortalList(PortalCase):
             self.assertEqual((page.status_code, self.rows(page)), (200, [order.name]))
 
     def test_empty_list_says_so(self):
-        self.assertIn("You don't have any subscriptions yet.", self.text(self.list_of(self.portal_user), "subscription_none"))
+        self.assertIn(
+            "You don't have any subscriptions yet.", self.text(self.list_of(self.portal_user), "subscription_none")
+        )
         self.subscription()
         page = self.list_of(self.portal_user, filterby="closed")
         self.assertIn("None of your subscriptions match.", self.text(page, "subscription_none"))

@@ -3,6 +3,9 @@ from odoo.tools import float_round
 
 from ..subscription.sale_subscription_guard_mixin import as_method
 
+# The states of payment in which something of a posted invoice is left to pay.
+UNPAID_STATES = ("not_paid", "partial")
+
 
 class AccountMove(models.Model):
     """The periods that an invoice bills, its down payments, and how it is sent."""
@@ -32,6 +35,7 @@ class AccountMove(models.Model):
         return res
 
     def _get_mail_template(self):
+        # sudo: bookkeepers cannot read plans; Odoo has checked the right to send the invoice.
         template = self._get_subscriptions().sudo().plan_id.invoice_mail_template_id
         if self.move_type == "out_invoice" and len(template) == 1:
             return template

@@ -126,24 +126,25 @@ class SaleOrder(models.Model):
         :rtype: account.move
         """
         self._prefetch_for_invoices()
-        stretches = self._get_next_periods()
+        periods = self._get_next_periods()
+        # sudo: action_subscription_bill has checked the right to the orders; salespeople cannot create invoices or periods.
         moves = (
             as_method(self.env["account.move"])
             .sudo()
             .with_context(default_move_type="out_invoice", tracking_disable=True, mail_create_nolog=True)
         )
-        vals_list = [order._prepare_period_invoice(*stretches[order.id]) for order in self]
+        vals_list = [order._prepare_period_invoice(*periods[order.id]) for order in self]
         self._set_default_journals(vals_list)
         invoices = moves.create(vals_list).with_env(self.sudo().env)
         self.env["sale.subscription.period"].sudo().create(
             [
-                {**order._prepare_period_values(*stretches[order.id], invoice), "state": "draft"}
+                {**order._prepare_period_values(*periods[order.id], invoice), "state": "draft"}
                 for order, invoice in zip(self, invoices, strict=True)
             ]
         )
         invoices._limit_down_payments()
         for order, invoice in zip(self, invoices, strict=True):
-            order._check_period_amount(invoice, *stretches[order.id])
+            order._check_period_amount(invoice, *periods[order.id])
         invoices._message_log_batch(
             {
                 invoice.id: self.env._("Created for the subscription %(order)s.", order=order._get_html_link())
@@ -160,7 +161,7 @@ class SaleOrder(models.Model):
             recurring._compute_qty_to_invoice()
         for names in ("tax_ids", "invoice_lines"):
             lines.mapped(names)
-        # An order asks for the language of its customer, and the first invoice of a customer for its contacts.
+        # Odoo reads the language of each order's customer, and the contacts of customers on their first invoice.
         customers = self.partner_id | self.partner_invoice_id
         customers.mapped("is_public")
         customers.filtered(lambda customer: not customer.customer_rank).mapped("child_ids")
@@ -194,12 +195,12 @@ class SaleOrder(models.Model):
             ]
         )
         ends = {(period.order_id, period.date_start): period.date_end for period in freed}
-        stretches = {}
+        periods = {}
         for order in self:
             start = order.next_invoice_date
             whole = order.plan_id._get_next_period_start(order.anchor_date, start)
-            stretches[order.id] = (start, min(ends.get((order, start), whole), whole))
-        return stretches
+            periods[order.id] = (start, min(ends.get((order, start), whole), whole))
+        return periods
 
     def _prepare_period_invoice(self, date_start, date_end):
         """Return the values of the invoice of a period: its recurring lines, and other lines to invoice.

@@ -7,6 +7,8 @@ from odoo.exceptions import ValidationError
 from odoo.fields import Command
 from odoo.tools import SQL, format_date
 
+from .account_move import UNPAID_STATES
+
 
 class SaleSubscriptionPeriod(models.Model):
     _name = "sale.subscription.period"
@@ -212,9 +214,10 @@ class SaleSubscriptionPeriod(models.Model):
         :rtype: account.move
         """
         self.ensure_one()
-        unpaid = ("not_paid", "partial")
         return self.invoice_ids.filtered(
-            lambda invoice: invoice.state == "draft" or (invoice.state == "posted" and invoice.payment_state in unpaid)
+            lambda invoice: (
+                invoice.state == "draft" or (invoice.state == "posted" and invoice.payment_state in UNPAID_STATES)
+            )
         ).sorted("id")[:1]
 
     def _post_drafts(self):

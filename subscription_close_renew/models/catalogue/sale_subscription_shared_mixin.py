@@ -27,10 +27,10 @@ class SaleSubscriptionSharedMixin(models.AbstractModel):
             raise UserError(record._get_used_message(count))
 
     def _check_change(self, vals):
-        """Refuse to change what is in use, if that would change subscriptions.
+        """Check that a change does not affect subscriptions that use these records.
 
         :param dict vals: as for :meth:`write`
-        :raises UserError: naming the first record that cannot change
+        :raises UserError: for the first record that cannot be changed
         """
         if vals.keys() - self._harmless_fields:
             self._check_used_by_own_companies()

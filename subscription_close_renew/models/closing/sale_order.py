@@ -226,10 +226,7 @@ class SaleOrder(models.Model):
             raise UserError(
                 self.env._("Choose when to close: now, at the end of the paid period (period_end) or on a date (date).")
             )
-        try:
-            date = fields.Date.to_date(date)
-        except (TypeError, ValueError):
-            date = None
+        date = self._parse_date(date)
         if not date:
             raise UserError(self.env._("Enter the date on which to close %(order)s.", order=self.display_name))
         if date < today:

@@ -2,6 +2,7 @@ from odoo import api, models
 from odoo.fields import Domain
 from odoo.tools import format_date
 
+from ..billing.account_move import UNPAID_STATES
 from ..subscription.runner import Turn
 
 
@@ -50,7 +51,7 @@ class SaleOrder(models.Model):
             & Domain("plan_id.auto_close_days", ">", 0)
             & Domain("payment_exception", "=", False)
         )
-        unpaid = Domain("state", "=", "posted") & Domain("payment_state", "in", ("not_paid", "partial"))
+        unpaid = Domain("state", "=", "posted") & Domain("payment_state", "in", UNPAID_STATES)
         return self.env["sale.subscription.period"].search(
             Domain("order_id", "any", orders)
             & Domain("state", "=", "invoiced")

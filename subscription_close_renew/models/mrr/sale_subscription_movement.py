@@ -168,6 +168,7 @@ class SaleSubscriptionMovement(models.Model):
         :return: ``{order id: movement}``
         :rtype: dict
         """
+        # sudo: nobody may write movements; the method that changed the order has checked the right to it.
         ledger = _LEDGER.grant(self.sudo())
         recent = ledger.search(
             [("order_id", "in", order_ids), ("create_date", ">=", self.env.cr.now() - MERGE_TIME)], order="id"

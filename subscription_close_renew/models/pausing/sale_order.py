@@ -81,12 +81,9 @@ class SaleOrder(models.Model):
         """
         if not resume_date:
             return False
-        try:
-            resume_date = fields.Date.to_date(resume_date)
-        except (TypeError, ValueError):
-            raise UserError(
-                self.env._("Enter the date on which to resume the subscription, or leave it empty.")
-            ) from None
+        resume_date = self._parse_date(resume_date)
+        if not resume_date:
+            raise UserError(self.env._("Enter the date on which to resume the subscription, or leave it empty."))
         for order in self:
             if resume_date <= order.company_id._get_subscription_today():
                 raise UserError(self.env._("To resume %(order)s, choose a date after today.", order=order.display_name))

@@ -3,6 +3,8 @@ from datetime import timedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
+from ..billing.account_move import UNPAID_STATES
+
 # The fields that must not change while a payment of the invoice is under way. AMOUNT_FIELDS are those of its lines.
 PAID_FIELDS = frozenset(
     (
@@ -68,8 +70,7 @@ class AccountMove(models.Model):
         return super()._has_to_be_paid() and not self._get_charge_under_way_message()
 
     def _get_online_payment_error(self):
-        open_states = ("not_paid", "partial")
-        under_way = self.payment_state in open_states and self._get_charge_under_way_message()
+        under_way = self.payment_state in UNPAID_STATES and self._get_charge_under_way_message()
         messages = super()._get_online_payment_error(), under_way
         return "\n".join(filter(None, messages))
 

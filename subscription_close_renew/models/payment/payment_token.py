@@ -6,7 +6,8 @@ class PaymentToken(models.Model):
     _inherit = "payment.token"
 
     subscription_valid_until = fields.Date(
-        help="The last day on which the card is valid, if known. The card is not charged after this date."
+        string="Valid Until",
+        help="The last day on which the card is valid, if known. The card is not charged after this date.",
     )
 
     is_of_own_customer = fields.Boolean(
@@ -19,6 +20,7 @@ class PaymentToken(models.Model):
     @api.depends("partner_id")
     def _compute_is_of_own_customer(self):
         domain = self._get_own_customer_domain()
+        # sudo: the record rule that asks for this restricts the user; only ids are compared.
         own = self.sudo().with_context(active_test=False).search(Domain("id", "in", self.ids) & domain)
         for token in self:
             token.is_of_own_customer = token._origin.id in own.ids

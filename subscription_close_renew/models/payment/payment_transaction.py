@@ -50,11 +50,13 @@ class PaymentTransaction(models.Model):
     _inherit = "payment.transaction"
 
     subscription_amount_mismatch = fields.Boolean(
+        string="Amount Mismatch",
         readonly=True,
         help="The provider reports a different amount or currency: a payment may have been made.",
     )
 
     subscription_holds_exception = fields.Boolean(
+        string="Holds Exception",
         readonly=True,
         copy=False,
         help="The subscriptions are in exception until the outcome of this payment is known.",

@@ -151,7 +151,9 @@ class SaleOrder(models.Model):
         by_card = Domain("payment_token_id", "!=", False) | Domain("period_ids", "any", [("state", "=", "draft")])
         turns = super()._get_billing_turns(domain & ~by_card)
         due = domain & self._get_billing_domain() & by_card
-        charge = Turn(due, "next_invoice_date", lambda order: order._bill_and_charge(), 1, MAX_PERIODS_PER_RUN)
+        charge = Turn(
+            due, "next_invoice_date", lambda order: order._bill_and_charge(), size=1, limit=MAX_PERIODS_PER_RUN
+        )
         retry = charge._replace(domain=domain & self._get_retry_domain(), call=lambda order: order._retry_charges())
         # An unreachable provider stops only the turns of its own payment methods.
         for method in self._get_payment_method_domains():
@@ -339,6 +341,7 @@ class SaleOrder(models.Model):
     def _notify_silent_charges(self):
         """Ask colleagues to look up the payments of a subscription without an answer."""
         self.ensure_one()
+        # sudo: only the scheduled action and action_subscription_bill call this, which has checked the right to the order.
         for charge in (self.sudo().period_ids.invoice_ids | self.sudo().invoice_ids).transaction_ids:
             if charge._is_abandoned():
                 self._notify_charge_unknown(charge)

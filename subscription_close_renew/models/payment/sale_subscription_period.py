@@ -151,6 +151,7 @@ class SaleSubscriptionPeriod(models.Model):
         """
         self.ensure_one()
         token = self.order_id.payment_token_id
+        # sudo: users cannot read payment transactions; the billing methods have checked the right to the order.
         transactions = self.env["payment.transaction"].sudo()
         return {
             "provider_id": token.provider_id.id,
@@ -217,6 +218,7 @@ class SaleSubscriptionPeriod(models.Model):
         :param state: one of :data:`CHARGE_STATES`, or False
         """
         for period in self:
+            # sudo: users cannot read payment transactions; only the state of the charge follows from them.
             charges = period.sudo().invoice_ids.transaction_ids
             if any(charges.mapped("subscription_holds_exception")):
                 period.charge_state = "unknown"

@@ -2,6 +2,8 @@ from odoo import SUPERUSER_ID, api, models
 from odoo.exceptions import UserError
 from odoo.tools import format_date, format_datetime
 
+from ..billing.account_move import UNPAID_STATES
+
 
 class SaleOrder(models.Model):
     """The portal pages of a subscription, and the change of its payment method."""
@@ -262,7 +264,7 @@ class SaleOrder(models.Model):
         charges = self.period_ids.filtered(lambda period: period.charge_state in ("unknown", "pending"))
         if any(period.status not in ("paid", "cancelled") for period in charges):
             return True
-        unpaid = self.invoice_ids.filtered(lambda invoice: invoice.payment_state in ("not_paid", "partial"))
+        unpaid = self.invoice_ids.filtered(lambda invoice: invoice.payment_state in UNPAID_STATES)
         return any(invoice._has_payment_under_way() for invoice in unpaid)
 
     def _send_customer_receipt(self, template_xml_id, user):

@@ -124,7 +124,13 @@ class SaleSubscriptionCloseRequest(models.Model):
         order = order._with_staff_lang()
         template = order._get_subscription_mail_template("subscription_close_renew.mail_template_public_closing")
         if not template:
-            order._ask_to_call_customer(order._get_no_template_message())
+            order._ask_to_call_customer(
+                order.env._(
+                    "The customer asked for a link to close %(order)s, but the email template of the link is archived or "
+                    "deleted. Restore the template, and close the subscription for the customer.",
+                    order=order.name,
+                )
+            )
             return
         try:
             with self.env.cr.savepoint():

@@ -49,6 +49,7 @@ class SaleOrderLine(models.Model):
         """
         if self.env.context.get("force_price_recomputation"):
             return self.browse()
+        # sudo: only prices and products are compared; the caller has access to the renewal's own lines.
         return self.filtered(
             lambda line: (
                 line.renewed_line_id

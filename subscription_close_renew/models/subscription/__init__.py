@@ -13,7 +13,8 @@ from . import sale_order
 from . import sale_order_dates
 from . import sale_order_cancelling
 from . import sale_order_line
-# The check of rights comes before any other check of what is written.
+
+# Access rights are checked before the written values.
 from . import sale_order_access
 from . import sale_subscription_plan
 from . import product_template

@@ -50,6 +50,18 @@ class SaleOrder(models.Model):
         self._check_dates_by_hand(vals)
         return super().write(vals)
 
+    @api.model
+    def _parse_date(self, value):
+        """Return the date that a caller has sent, or None if it is not a date.
+
+        :param value: anything; JSON-2 passes on what it receives
+        :rtype: date | None
+        """
+        try:
+            return fields.Date.to_date(value)
+        except (KeyError, TypeError, ValueError):
+            return None
+
     def _get_due_domain(self, date_field, days=0):
         """Return the domain of the orders whose date has come, in the time zone of their company.
 

@@ -42,6 +42,7 @@ class SaleSubscriptionNoticeMixin(models.AbstractModel):
         :rtype: bool
         """
         self.ensure_one()
+        # sudo: only code reads the notice fields.
         if not self._is_notice_lost() or self.sudo().subscription_notice_email != ", ".join(emails):
             return False
         receipts = self._get_notice_receipts()
