@@ -58,6 +58,9 @@
         "web.assets_tests": [
             "subscription_close_renew/static/tests/tours/*.js",
         ],
+        "web.assets_unit_tests": [
+            "subscription_close_renew/static/tests/*.test.js",
+        ],
     },
     "images": ["static/description/banner.png"],
     "pre_init_hook": "pre_init_hook",

@@ -17,6 +17,7 @@ from . import (
     test_guard,
     test_guarded_fields,
     test_incompatibility,
+    test_javascript,
     test_language,
     test_ledger,
     test_movement,
