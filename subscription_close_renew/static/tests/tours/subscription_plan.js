@@ -26,7 +26,7 @@ registry.category("web_tour.tours").add("subscription_plan_closable", {
         },
         {
             content: "Choose when it closes",
-            trigger: '.o_field_widget[name=user_closable_when] label:contains("At once")',
+            trigger: '.o_field_widget[name=user_closable_when] label:contains("Immediately")',
             run: "click",
         },
         ...saveForm(),
