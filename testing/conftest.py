@@ -4,6 +4,9 @@ import pytest
 
 from devtools import browser, i18n, site, workspace
 
+# Their tests run in Odoo, once they are installed there.
+collect_ignore = ["addons"]
+
 
 @pytest.fixture(scope="session")
 def place():
