@@ -105,6 +105,18 @@ class Databases:
         existing = self._made(name, build, keep=lambda: not logged, kind=kind)
         return existing, logged
 
+    def pages_template(self, addon: str) -> str:
+        """A copy of the addon's template with the scripts and styles of all pages, which each tour would compile again."""
+        # Odoo tells a bundle that is out of date by the times of its files, which differ between checkouts.
+        static = sorted((project.ADDON_PATH / "static").rglob("*"))
+        times = [f"{path}{path.stat().st_mtime}" for path in static if path.is_file()]
+
+        def build(draft: str) -> None:
+            code = "env['ir.qweb']._pregenerate_assets_bundles()\nenv.cr.commit()"
+            self.odoo.script(draft, code, "Compiling scripts and styles")
+
+        return self.template_from(addon, "pages", times, "Compiling scripts and styles", build)
+
     def template_from(self, origin: str, kind: str, made_from: list, what: str, build: Callable[[str], None]) -> str:
         """Return a copy of another template that `build(name)` has changed. It is made again when `made_from` changes."""
 

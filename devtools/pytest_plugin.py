@@ -1,6 +1,7 @@
 """A plugin of pytest, beside pytest-odoo.
 
-It separates browser tests from others, fails a test that logs an unexpected error, and counts results for ./dev test.
+It separates browser tests from others, splits tests into shares, fails a test that logs an unexpected error, and counts
+results for ./dev test.
 """
 
 import json
@@ -21,15 +22,35 @@ def pytest_addoption(parser):
         default="all",
         help="Whether to run tests whose file, class or function is named after a tour or a browser, or only those.",
     )
+    parser.addoption(
+        "--share",
+        default="1/1",
+        help="Which share of the test classes to run, such as 2/3. All shares have about as many tests.",
+    )
 
 
 def pytest_collection_modifyitems(config, items):
     wanted = config.getoption("--browser")
-    if wanted == "all":
-        return
-    chosen = [item for item in items if _needs_browser(item) == (wanted == "only")]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    chosen = [item for item in items if wanted == "all" or _needs_browser(item) == (wanted == "only")]
+    chosen = share(chosen, *map(int, config.getoption("--share").split("/")))
+    kept = set(chosen)
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = chosen
+
+
+def share(items: list, number: int, shares: int) -> list:
+    """One of several shares of tests; a class stays together, for it is set up once."""
+    classes: dict[str, list] = {}
+    for item in items:
+        classes.setdefault(item.nodeid.rpartition("::")[0], []).append(item)
+    sizes = [0] * shares
+    taken = set()
+    for name, tests in sorted(classes.items(), key=lambda entry: -len(entry[1])):
+        smallest = sizes.index(min(sizes))
+        sizes[smallest] += len(tests)
+        if smallest == number - 1:
+            taken.add(name)
+    return [item for item in items if item.nodeid.rpartition("::")[0] in taken]
 
 
 @pytest.hookimpl(hookwrapper=True)

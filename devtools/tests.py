@@ -52,7 +52,8 @@ def run(parts: list[str], keyword: str | None, options: list[str], with_browser:
             counts += installed
         counts += [extension(place, folder)[0] for folder in chosen.extending]
         if chosen.other:
-            sessions.append(_other_session(place, chosen, with_browser))
+            # It starts first, because it is not split.
+            sessions.insert(0, _other_session(place, chosen, with_browser))
         # All tests run side by side. Parts run one after the other, so that their output can be shown as it comes.
         for together in [sessions] if chosen.whole else [[session] for session in sessions]:
             counts += _finish(together)
@@ -116,17 +117,26 @@ def _addon_sessions(place: Workspace, chosen: Selection, with_browser: bool) -> 
         console.error(f"The installation logged: {trouble}")
     if chosen.whole or logged:
         counts.append(Count("installation", int(not logged), int(bool(logged)), 0, time.monotonic() - began))
-    halves = {"addon": "no"}
-    if with_browser:
-        # Each half gets its own database, so that they can run side by side.
-        halves = {"addon": "no", "browser": "only"} if chosen.whole else {"addon": "all"}
+    # Each session gets its own database, so that they can run side by side.
+    options = {"addon": ["--browser=all" if with_browser else "--browser=no"]}
+    if chosen.whole:
+        options = {f"addon_{part}": ["--browser=no", f"--share={part}/{_AT_ONCE}"] for part in range(1, _AT_ONCE + 1)}
+        if with_browser:
+            options["browser"] = ["--browser=only"]
     sessions = []
-    for name, half in halves.items():
-        database = place.scratch.database(place.databases, template, name)
+    for name, which in options.items():
+        has_tours = "--browser=no" not in which and _names_tours(chosen.addon)
+        origin = place.databases.pages_template(template) if has_tours else template
+        database = place.scratch.database(place.databases, origin, name)
         arguments = [f"--odoo-database={database}", f"--odoo-config={place.odoo.config}", "--odoo-http"]
-        arguments += ["--odoo-log-level=warn", f"--browser={half}", *chosen.options, *chosen.addon]
+        arguments += ["--odoo-log-level=warn", *which, *chosen.options, *chosen.addon]
         sessions.append(_Session(name, place.odoo, arguments))
     return counts, sessions
+
+
+def _names_tours(parts: list[str]) -> bool:
+    """Whether tours are among these; a folder has some."""
+    return any(Path(part).is_dir() or re.search(r"tour|browser", part.rpartition("/")[2]) for part in parts)
 
 
 def _other_session(place: Workspace, chosen: Selection, with_browser: bool) -> "_Session":

@@ -10,10 +10,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from devtools import apt, cache, lint, odoo, project, tests, workspace
+from devtools import apt, cache, lint, odoo, project, pytest_plugin, tests, workspace
 from devtools.console import Stop
 from devtools.virtualenv import Environment
 
@@ -128,6 +129,15 @@ def test_an_addon_that_extends_this_one_is_not_for_pytest():
     example = project.ROOT / "examples/subscription_minimum_term"
     chosen = tests.select([str(example)], None, [])
     assert (chosen.extending, chosen.addon, chosen.other) == ((example,), [], [])
+
+
+def test_shares_lose_no_test_and_part_no_class():
+    sizes = {"test_a.py::A": 5, "test_a.py::B": 4, "test_b.py::A": 3, "test_b.py": 2}
+    items = [SimpleNamespace(nodeid=f"{name}::test_{number}") for name, size in sizes.items() for number in range(size)]
+    shares = [[item.nodeid for item in pytest_plugin.share(items, number, 2)] for number in (1, 2)]
+    assert sorted(shares[0] + shares[1]) == sorted(item.nodeid for item in items)
+    assert [len(share) for share in shares] == [7, 7]
+    assert not {node.rpartition("::")[0] for node in shares[0]} & {node.rpartition("::")[0] for node in shares[1]}
 
 
 @pytest.mark.skipif(
