@@ -46,6 +46,8 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        # What is asked for before the tests counts for each of them.
+        cls.calls = []
         cls._rest_other_companies()
         code = cls.env.registry["payment.provider"]._fields["code"]
         known = [*code.selection, (PROVIDER_CODE, "Test Provider")]
@@ -112,7 +114,7 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
 
     def setUp(self):
         super().setUp()
-        self.calls = []
+        self.calls = list(self.calls)
 
     @classmethod
     def card(cls, partner=None, **values):

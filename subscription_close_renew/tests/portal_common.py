@@ -28,9 +28,10 @@ class PortalCase(SubscriptionPaymentCommon, HttpCase):
         cls._let_pages_name_the_provider()
         firm = cls.env["res.partner"].create({"name": "Firm", "is_company": True})
         cls.customer.parent_id = firm
-        cls.colleague = cls.make_user("colleague", "base.group_portal")
+        cls.colleague, cls.stranger = cls.make_users(
+            {"colleague": "base.group_portal", "stranger": "base.group_portal"}
+        )
         cls.colleague.partner_id.parent_id = firm
-        cls.stranger = cls.make_user("stranger", "base.group_portal")
         cls.salesperson.partner_id.lang = "en_US"
 
     @classmethod
