@@ -18,6 +18,11 @@ FEBRUARY = ("2027-02-28", "2027-03-31")
 class TestBilling(SubscriptionCommon):
     """F1, P4, P5, P6: what the scheduled action invoices, and what it leaves alone."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def test_subscription_due_today_is_invoiced(self):
         order = self.subscription(start="2027-01-31")
         self.bill()
@@ -36,18 +41,18 @@ class TestBilling(SubscriptionCommon):
         self.assertDates(order, next_invoice_date="2027-02-01")
 
     def test_invoice_is_posted(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         self.assertEqual(self.invoices(order).mapped("state"), ["posted"])
 
     def test_second_run_on_the_day_invoices_nothing(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         self.bill("2027-01-31 23:59")
         self.assertEqual(len(self.invoices(order)), 1)
 
     def test_next_period_is_invoiced_on_its_first_day(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         self.bill("2027-02-27")
         self.assertEqual(self.billed_periods(order), [JANUARY])
@@ -76,7 +81,7 @@ class TestBilling(SubscriptionCommon):
         self.assertFalse(self.invoices(order))
 
     def test_renewed_subscription_is_not_invoiced(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order)
         renewal = self.quotation(subscription_id=order.id, plan=order.plan_id)
         renewal.action_confirm()
@@ -85,7 +90,7 @@ class TestBilling(SubscriptionCommon):
         self.assertEqual(self.billed_periods(renewal), [FEBRUARY])
 
     def test_subscription_in_exception_is_not_invoiced_until_it_is_resolved(self):
-        order = self.subscription()
+        order = self.order
         order.sudo().payment_exception = True
         self.bill()
         self.assertFalse(self.invoices(order))
@@ -94,13 +99,13 @@ class TestBilling(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [JANUARY])
 
     def test_cancelled_order_is_not_invoiced(self):
-        order = self.subscription()
+        order = self.order
         order._action_cancel()
         self.bill()
         self.assertFalse(self.invoices(order))
 
     def test_close_of_today_wins(self):
-        order = self.subscription()
+        order = self.order
         order.end_date = "2027-02-28"
         self.bill()
         self.bill("2027-02-28")
@@ -108,13 +113,13 @@ class TestBilling(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [JANUARY])
 
     def test_subscription_that_closes_later_is_invoiced(self):
-        order = self.subscription()
+        order = self.order
         order.subscription_close(self.reason.id, when="date", date="2027-03-01")
         self.bill("2027-02-28")
         self.assertEqual(self.billed_periods(order), [JANUARY, FEBRUARY])
 
     def test_kept_subscription_is_invoiced(self):
-        order = self.subscription()
+        order = self.order
         order.subscription_close(self.reason.id, when="date", date="2027-02-28")
         order.subscription_keep()
         self.bill("2027-02-28")
@@ -140,7 +145,7 @@ class TestBilling(SubscriptionCommon):
         self.assertFalse(order.sudo().invoice_ids)
 
     def test_chatter_of_the_invoice_leads_to_its_subscription(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         messages = self.invoices(order).message_ids
         self.assertEqual(len(messages.filtered(lambda message: order.name in html2plaintext(message.body or ""))), 1)
@@ -329,11 +334,16 @@ class TestBillingSetAside(SubscriptionCommon):
 class TestBillNow(SubscriptionCommon):
     """The button Bill Now, on an order and on the list."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def bill_now(self, orders):
         return self.click(orders, "action_subscription_bill")
 
     def test_it_invoices_what_is_due(self):
-        order = self.subscription()
+        order = self.order
         action = self.bill_now(order)
         self.assertEqual(self.billed_periods(order), [JANUARY])
         self.assertEqual(action["params"]["type"], "success")
@@ -346,7 +356,7 @@ class TestBillNow(SubscriptionCommon):
         self.assertEqual(self.invoices(order).state, "posted")
 
     def test_it_is_refused_for_somebody_elses_order(self):
-        order = self.subscription().with_user(self.other_salesperson)
+        order = self.order.with_user(self.other_salesperson)
         with self.assertRaises(AccessError):
             self.bill_now(order)
         self.assertFalse(order.sudo().period_ids)
@@ -357,7 +367,7 @@ class TestBillNow(SubscriptionCommon):
             self.bill_now(order)
 
     def test_it_is_refused_once_it_was_pressed(self):
-        order = self.subscription()
+        order = self.order
         self.bill_now(order)
         with self.assertRefused("will next be invoiced on 02/28/2027"):
             self.bill_now(order)
@@ -373,13 +383,13 @@ class TestBillNow(SubscriptionCommon):
                 self.bill_now(order)
 
     def test_it_is_refused_in_exception(self):
-        order = self.subscription()
+        order = self.order
         order.sudo().payment_exception = True
         with self.assertRefused("outcome of a payment"):
             self.bill_now(order)
 
     def test_it_is_refused_on_the_day_of_the_close(self):
-        order = self.subscription()
+        order = self.order
         order.end_date = "2027-01-31"
         with self.assertRefused("is scheduled to close on 01/31/2027"):
             self.bill_now(order)
@@ -392,7 +402,7 @@ class TestBillNow(SubscriptionCommon):
         self.assertIn("is paused", str(refusal.exception))
 
     def test_list_invoices_those_that_are_due(self):
-        due, later = self.subscription(), self.subscription(start="2027-02-28")
+        due, later = self.order, self.subscription(start="2027-02-28")
         action = self.bill_now(due | later)
         self.assertEqual([len(self.invoices(order)) for order in (due, later)], [1, 0])
         self.assertIn("Invoiced: 1.", action["params"]["message"])
@@ -400,7 +410,7 @@ class TestBillNow(SubscriptionCommon):
         self.assertNotIn(due.name, action["params"]["message"])
 
     def test_list_leaves_alone_what_was_not_chosen(self):
-        chosen, other = self.subscription(), self.subscription()
+        chosen, other = self.order, self.subscription()
         self.bill_now(chosen)
         self.assertEqual([len(self.invoices(order)) for order in (chosen, other)], [1, 0])
 
@@ -434,7 +444,7 @@ class TestBillNow(SubscriptionCommon):
         self.assertTrue(self.invoices(order).sending_data)
 
     def test_button_shows_while_something_is_due(self):
-        order = self.subscription()
+        order = self.order
         self.assertTrue(order.is_billing_due)
         self.bill_now(order)
         self.assertFalse(order.is_billing_due)

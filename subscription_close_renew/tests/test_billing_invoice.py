@@ -218,6 +218,11 @@ class TestBillingInvoice(SubscriptionCommon):
 class TestBillingByHand(SubscriptionCommon):
     """F4, P4: an invoice made with the ordinary button is the invoice of a period, too."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def create_invoice(self, order, post=True):
         """Press Create Invoice, as the salesperson; let the accountant post what comes of it."""
         wizards = self.env["sale.advance.payment.inv"].with_user(self.salesperson)
@@ -231,28 +236,28 @@ class TestBillingByHand(SubscriptionCommon):
         return invoice
 
     def test_it_invoices_the_period_that_is_due(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.create_invoice(order)
         self.assertEqual(self.billed_periods(order), [JANUARY])
         self.assertEqual(order.sudo().period_ids.invoice_ids, invoice)
 
     def test_it_moves_the_next_invoice_date(self):
-        order = self.subscription()
+        order = self.order
         self.create_invoice(order)
         self.assertDates(order, next_invoice_date="2027-02-28")
 
     def test_it_says_which_period_it_invoices(self):
-        order = self.subscription()
+        order = self.order
         self.assertIn("01/31/2027 to 02/27/2027", self.create_invoice(order).invoice_line_ids.name)
 
     def test_billing_does_not_invoice_that_period_again(self):
-        order = self.subscription()
+        order = self.order
         self.create_invoice(order)
         self.bill()
         self.assertEqual(len(self.invoices(order)), 1)
 
     def test_it_invoices_the_next_period_in_advance(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         with self.on("2027-02-10"):
             self.create_invoice(order)
@@ -260,7 +265,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertDates(order, next_invoice_date="2027-03-31")
 
     def test_what_was_invoiced_in_advance_is_not_billed_on_its_day(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         with self.on("2027-02-10"):
             self.create_invoice(order)
@@ -268,14 +273,14 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(len(self.invoices(order)), 2)
 
     def test_pressing_twice_is_refused(self):
-        order = self.subscription()
+        order = self.order
         self.create_invoice(order, post=False)
         with self.assertRefused("No items are available to invoice"):
             self.create_invoice(order)
         self.assertEqual(len(self.invoices(order)), 1)
 
     def test_pressing_twice_in_advance_is_refused(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         self.create_invoice(order, post=False)
         with self.assertRefused("No items are available to invoice"):
@@ -291,7 +296,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [("2027-03-10", "2027-03-31")])
 
     def test_draft_made_by_hand_sets_the_subscription_aside(self):
-        order = self.subscription()
+        order = self.order
         draft = self.create_invoice(order, post=False)
         with mute_logger(BATCH_LOGGER):
             self.bill()
@@ -300,7 +305,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(order.activity_ids.user_id, self.salesperson)
 
     def test_draft_made_by_hand_can_be_posted_after_billing_met_it(self):
-        order = self.subscription()
+        order = self.order
         draft = self.create_invoice(order, post=False)
         with mute_logger(BATCH_LOGGER):
             self.bill()
@@ -310,7 +315,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(self.invoices(order), draft)
 
     def test_billing_goes_on_when_the_draft_is_deleted(self):
-        order = self.subscription()
+        order = self.order
         draft = self.create_invoice(order, post=False)
         with mute_logger(BATCH_LOGGER):
             self.bill()
@@ -327,7 +332,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(self.invoices(order), draft)
 
     def test_draft_in_advance_is_met_on_its_day(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         with self.on("2027-02-10"):
             draft = self.create_invoice(order, post=False)
@@ -338,7 +343,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [JANUARY, FEBRUARY])
 
     def test_period_that_was_reset_is_not_invoiced_beside_its_draft(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         invoice = self.invoices(order)
         self.reset(invoice)
@@ -349,7 +354,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [JANUARY])
 
     def test_period_whose_invoice_was_cancelled_is_billed_again(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         invoice = self.invoices(order)
         self.reset(invoice)
@@ -367,7 +372,7 @@ class TestBillingByHand(SubscriptionCommon):
         return move
 
     def test_period_that_was_credited_in_full_is_billed_again(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         self.credit(self.invoices(order), "refund_moves")
         self.bill()
@@ -375,7 +380,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(self.invoices(order).mapped("move_type"), ["out_invoice", "out_refund", "out_invoice"])
 
     def test_period_that_was_credited_in_full_is_billed_again_only_once(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         self.credit(self.invoices(order), "refund_moves")
         self.bill()
@@ -383,7 +388,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(len(self.invoices(order)), 3)
 
     def test_period_whose_invoice_was_replaced_is_not_billed_again(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         self.credit(self.invoices(order), "modify_moves")
         self.bill()
@@ -391,7 +396,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(len(self.invoices(order)), 3)
 
     def test_next_period_is_billed_as_usual_after_a_replacement(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         self.credit(self.invoices(order), "modify_moves")
         self.bill("2027-02-28")
@@ -405,7 +410,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(order.subscription_state, "churned")
 
     def test_down_payment_is_no_period_and_taken_off_the_first(self):
-        order = self.subscription()
+        order = self.order
         wizards = self.env["sale.advance.payment.inv"].with_user(self.administrator)
         wizard = wizards.with_context(active_model="sale.order", active_ids=order.ids).create(
             {"advance_payment_method": "percentage", "amount": 50}
@@ -422,6 +427,11 @@ class TestBillingByHand(SubscriptionCommon):
 @tagged("post_install", "-at_install")
 class TestBillingAmount(SubscriptionCommon):
     """P12: what the order says is what is invoiced, whatever was credited, discounted or changed meanwhile."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("with_setup_fee")
 
     def credit(self, invoice, **values):
         """Credit an invoice: without values, in full; else its first line has these, and the others are left out."""
@@ -443,13 +453,13 @@ class TestBillingAmount(SubscriptionCommon):
         return order
 
     def test_credited_one_time_line_is_not_invoiced_again(self):
-        order = self.with_setup_fee()
+        order = self.order
         self.credit(self.invoices(order), price_unit=50)
         self.bill("2027-02-28")
         self.assertEqual(self.totals(order), [300, -50, 100])
 
     def test_one_time_line_credited_in_full_is_not_invoiced_again(self):
-        order = self.with_setup_fee()
+        order = self.order
         self.credit(self.invoices(order), quantity=1)
         self.bill("2027-02-28")
         self.assertEqual(self.totals(order), [300, -200, 100])
@@ -476,17 +486,17 @@ class TestBillingAmount(SubscriptionCommon):
         )
 
     def test_credited_one_time_line_stays_to_invoice_by_hand(self):
-        order = self.with_setup_fee()
+        order = self.order
         self.credit(self.invoices(order), price_unit=50)
         self.assertEqual(order.order_line[0].qty_to_invoice, 1)
 
     def test_portal_announces_no_credited_one_time_line(self):
-        order = self.with_setup_fee()
+        order = self.order
         self.credit(self.invoices(order), price_unit=50)
         self.assertEqual(order._get_next_invoice_amount(), 100)
 
     def test_more_of_a_credited_one_time_line_is_invoiced_once(self):
-        order = self.with_setup_fee()
+        order = self.order
         self.credit(self.invoices(order), price_unit=50)
         order.order_line[0].product_uom_qty = 3
         self.bill("2027-02-28")

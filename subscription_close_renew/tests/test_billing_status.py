@@ -90,6 +90,11 @@ class TestBillingStatus(SubscriptionCommon):
 class TestInvoiceStatus(SubscriptionCommon):
     """Odoo's own fields about what is to invoice, over time."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def to_invoice(self, order):
         line = order.order_line
         self.env.invalidate_all()
@@ -103,7 +108,7 @@ class TestInvoiceStatus(SubscriptionCommon):
         return order in order.search([("invoice_status", "=", "to invoice")])
 
     def test_first_period_is_to_invoice(self):
-        order = self.subscription()
+        order = self.order
         self.assertEqual(self.to_invoice(order), ("to invoice", 1, 100))
         self.assertTrue(self.listed(order))
 
@@ -114,7 +119,7 @@ class TestInvoiceStatus(SubscriptionCommon):
         self.assertFalse(self.listed(order))
 
     def test_billed_period_is_invoiced(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         self.assertEqual((order.invoice_status, order.amount_to_invoice), ("invoiced", 0))
         self.assertFalse(self.listed(order))
@@ -160,31 +165,31 @@ class TestInvoiceStatus(SubscriptionCommon):
         self.assertEqual((order.invoice_status, order.amount_to_invoice), ("invoiced", 0))
 
     def test_one_time_line_added_later_is_to_invoice(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         order.order_line = [self.line(self.one_time_product)]
         self.assertEqual((order.invoice_status, order.amount_to_invoice), ("to invoice", 30))
 
     def test_seats_added_to_a_billed_period_are_to_invoice(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         order.order_line.product_uom_qty = 3
         self.assertEqual(self.to_invoice(order), ("to invoice", 2, 200))
 
     def test_draft_invoice_leaves_nothing_to_invoice(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order, post=False)
         self.assertEqual(order.order_line.qty_to_invoice, 0)
         self.assertFalse(self.listed(order))
 
     def test_period_that_was_reset_is_not_to_invoice_beside_its_draft(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         self.reset(self.invoices(order))
         self.assertEqual(order.order_line.qty_to_invoice, 0)
 
     def test_period_that_was_credited_is_to_invoice(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         invoice = self.invoices(order)
         wizards = invoice.env["account.move.reversal"].with_context(active_model="account.move", active_ids=invoice.ids)

@@ -7,8 +7,13 @@ from .common import SubscriptionCommon
 class TestClosing(SubscriptionCommon):
     """C1, C3 to C7: closing by the method that everything else calls."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def test_subscription_that_was_invoiced_can_be_closed(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order)
         self.assertTrue(order.subscription_close(self.reason.id))
         self.assertEqual(order.subscription_state, "churned")
@@ -32,7 +37,7 @@ class TestClosing(SubscriptionCommon):
         self.assertDates(self.churned_subscription(invoiced=True), next_invoice_date=False)
 
     def test_closed_subscription_brings_no_revenue(self):
-        order = self.subscription()
+        order = self.order
         self.assertEqual(order.recurring_monthly, 100.0)
         order.subscription_close(self.reason.id)
         self.assertEqual(order.recurring_monthly, 0)
@@ -41,21 +46,21 @@ class TestClosing(SubscriptionCommon):
         self.assertEqual(self.churned_subscription().state, "sale")
 
     def test_close_at_period_end_ends_when_the_invoiced_period_does(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order)
         order.subscription_close(self.reason.id, when="period_end")
         self.assertDates(order, end_date="2027-02-28", closed_on=False, next_invoice_date="2027-02-28")
         self.assertEqual((order.subscription_state, order.is_closing), ("progress", True))
 
     def test_close_at_period_end_uses_up_all_invoiced_periods(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order)
         self.invoice(order)
         order.subscription_close(self.reason.id, when="period_end")
         self.assertDates(order, end_date="2027-03-31")
 
     def test_close_at_period_end_without_invoice_ends_today(self):
-        order = self.subscription()
+        order = self.order
         order.subscription_close(self.reason.id, when="period_end")
         self.assertEqual(order.subscription_state, "churned")
         self.assertDates(order, end_date="2027-01-31")
@@ -67,13 +72,13 @@ class TestClosing(SubscriptionCommon):
         self.assertDates(order, end_date="2027-01-31")
 
     def test_close_on_a_date_runs_until_that_date(self):
-        order = self.subscription()
+        order = self.order
         order.subscription_close(self.reason.id, when="date", date="2027-06-15")
         self.assertDates(order, end_date="2027-06-15", closed_on=False, next_invoice_date="2027-01-31")
         self.assertEqual((order.subscription_state, order.is_closing), ("progress", True))
 
     def test_close_on_todays_date_closes_at_once(self):
-        order = self.subscription()
+        order = self.order
         order.subscription_close(self.reason.id, when="date", date="2027-01-31")
         self.assertEqual(order.subscription_state, "churned")
 
@@ -89,13 +94,13 @@ class TestClosing(SubscriptionCommon):
         self.assertDates(order, resume_date=False, next_invoice_date=False)
 
     def test_unpaid_invoice_does_not_block_the_close(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order)
         order.subscription_close(self.reason.id)
         self.assertEqual((order.subscription_state, invoice.payment_state), ("churned", "not_paid"))
 
     def test_invoice_posted_after_the_close_does_not_reopen_it(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order, post=False)
         order.subscription_close(self.reason.id)
         invoice.action_post()
@@ -103,7 +108,7 @@ class TestClosing(SubscriptionCommon):
         self.assertDates(order, next_invoice_date=False)
 
     def test_closings_are_found_while_they_are_planned(self):
-        planned, running = self.subscription(), self.subscription()
+        planned, running = self.order, self.subscription()
         planned.subscription_close(self.reason.id, when="date", date="2027-06-15")
         found = self.env["sale.order"].search([("is_closing", "=", True), ("company_id", "=", self.company.id)])
         self.assertEqual(found, planned)
@@ -111,19 +116,19 @@ class TestClosing(SubscriptionCommon):
         self.assertEqual(others, running)
 
     def test_open_renewal_quotation_is_cancelled(self):
-        order = self.subscription()
+        order = self.order
         renewal = self.quotation(subscription_id=order.id)
         order.subscription_close(self.reason.id)
         self.assertEqual(renewal.state, "cancel")
 
     def test_open_renewal_quotation_of_a_colleague_is_cancelled(self):
-        order = self.subscription()
+        order = self.order
         renewal = self.quotation(subscription_id=order.id, user=self.administrator)
         order.subscription_close(self.reason.id)
         self.assertEqual(renewal.state, "cancel")
 
     def test_renewal_quotation_stays_open_while_the_close_is_planned(self):
-        order = self.subscription()
+        order = self.order
         renewal = self.quotation(subscription_id=order.id)
         order.subscription_close(self.reason.id, when="date", date="2027-06-15")
         self.assertEqual(renewal.state, "draft")
@@ -172,6 +177,11 @@ class TestClosingChatter(SubscriptionCommon):
 class TestClosingRefused(SubscriptionCommon):
     """C6: what cannot be closed is refused with a sentence, and nothing changes."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def assertUntouched(self, order):
         self.assertEqual((order.subscription_state, order.is_closing), ("progress", False))
         self.assertFalse(order.close_reason_id)
@@ -184,7 +194,7 @@ class TestClosingRefused(SubscriptionCommon):
         self.assertEqual(order.close_reason_id, self.reason)
 
     def test_closing_again_what_is_about_to_close_is_refused(self):
-        order = self.subscription()
+        order = self.order
         order.subscription_close(self.reason.id, when="date", date="2027-06-15")
         with self.assertRefused("already scheduled to close on 06/15/2027"):
             order.subscription_close(self.reason.id)
@@ -195,7 +205,7 @@ class TestClosingRefused(SubscriptionCommon):
             self.quotation().subscription_close(self.reason.id)
 
     def test_renewed_subscription_points_to_its_renewal(self):
-        order = self.subscription()
+        order = self.order
         self.quotation(subscription_id=order.id).action_confirm()
         with self.assertRefused("was renewed. Close its renewal"):
             order.subscription_close(self.reason.id)
@@ -205,52 +215,52 @@ class TestClosingRefused(SubscriptionCommon):
             self.env["sale.order"].with_user(self.salesperson).subscription_close(self.reason.id)
 
     def test_method_closes_all_or_none(self):
-        running, closed = self.subscription(), self.churned_subscription()
+        running, closed = self.order, self.churned_subscription()
         with self.assertRefused(closed.name):
             (running | closed).subscription_close(self.reason.id)
         self.assertUntouched(running)
 
     def test_past_date_is_refused(self):
-        order = self.subscription()
+        order = self.order
         with self.assertRefused("01/30/2027 is in the past"):
             order.subscription_close(self.reason.id, when="date", date="2027-01-30")
         self.assertUntouched(order)
 
     def test_missing_date_is_refused(self):
-        order = self.subscription()
+        order = self.order
         with self.assertRefused("Enter the date on which"):
             order.subscription_close(self.reason.id, when="date")
         self.assertUntouched(order)
 
     def test_text_that_is_no_date_is_refused(self):
-        order = self.subscription()
+        order = self.order
         for garbage in ("soon", "2027-13-45", "2027-02-30", "15/06/2027", ""):
             with self.subTest(garbage), self.assertRefused("Enter the date on which"):
                 order.subscription_close(self.reason.id, when="date", date=garbage)
         self.assertUntouched(order)
 
     def test_value_that_is_no_date_is_refused(self):
-        order = self.subscription()
+        order = self.order
         for garbage in (20270615, 1.5, True, ["2027-06-15"], {"day": 15}):
             with self.subTest(garbage), self.assertRefused("Enter the date on which"):
                 order.subscription_close(self.reason.id, when="date", date=garbage)
         self.assertUntouched(order)
 
     def test_unknown_time_to_close_is_refused(self):
-        order = self.subscription()
+        order = self.order
         for garbage in ("tomorrow", "", None, 1):
             with self.subTest(garbage), self.assertRefused("Choose when to close"):
                 order.subscription_close(self.reason.id, when=garbage)
         self.assertUntouched(order)
 
     def test_archived_reason_is_refused(self):
-        order = self.subscription()
+        order = self.order
         with self.assertRefused("does not exist or is archived"):
             order.subscription_close(self.archived_reason.id)
         self.assertUntouched(order)
 
     def test_reason_that_does_not_exist_is_refused(self):
-        order = self.subscription()
+        order = self.order
         gone = self.reason.create({"name": "Gone"})
         gone_id = gone.id
         gone.unlink()
@@ -260,13 +270,13 @@ class TestClosingRefused(SubscriptionCommon):
         self.assertUntouched(order)
 
     def test_value_that_is_no_reason_is_refused(self):
-        order = self.subscription()
+        order = self.order
         for garbage in ("Moves abroad", "1", [self.reason.id, self.hidden_reason.id], {"id": 1}, 2**40, -1, True):
             with self.subTest(garbage), self.assertRefused("Choose a close reason"):
                 order.subscription_close(garbage)
 
     def test_hidden_reason_may_be_given_by_staff(self):
-        order = self.subscription()
+        order = self.order
         order.subscription_close(self.hidden_reason.id)
         self.assertEqual(order.close_reason_id, self.hidden_reason)
 

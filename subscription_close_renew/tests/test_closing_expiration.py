@@ -14,6 +14,11 @@ BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_or
 class TestPlannedClose(SubscriptionCommon):
     """C5: a close in the future, kept or carried out on its day."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("planned", date="2027-02-28")
+
     def planned(self, date="2027-02-28", **values):
         order = self.subscription(**values)
         order.subscription_close(self.reason.id, when="date", date=date)
@@ -69,12 +74,12 @@ class TestPlannedClose(SubscriptionCommon):
         self.assertTrue(planned.is_closing)
 
     def test_subscription_runs_on_the_day_before(self):
-        order = self.planned("2027-02-28")
+        order = self.order
         self.expire(until="2027-02-27 23:59")
         self.assertEqual(order.subscription_state, "progress")
 
     def test_subscription_closes_by_itself_on_the_day(self):
-        order = self.planned("2027-02-28")
+        order = self.order
         self.expire(until="2027-02-28 00:00")
         self.assertEqual(order.subscription_state, "churned")
         self.assertDates(order, closed_on="2027-02-28", end_date="2027-02-28", next_invoice_date=False)
@@ -106,39 +111,39 @@ class TestPlannedClose(SubscriptionCommon):
         self.assertDates(order, end_date="2027-02-14")
 
     def test_second_run_on_the_day_changes_nothing(self):
-        order = self.planned("2027-02-28")
+        order = self.order
         self.expire(until="2027-02-28")
         before = order.read(["write_date", "subscription_state", "closed_on"]), order.message_ids
         self.expire(until="2027-02-28 18:00")
         self.assertEqual((order.read(["write_date", "subscription_state", "closed_on"]), order.message_ids), before)
 
     def test_action_that_was_down_for_forty_days_closes_what_was_due(self):
-        order = self.planned("2027-02-28")
+        order = self.order
         later = self.planned("2027-05-01")
         self.expire(until="2027-04-09")
         self.assertEqual((order.subscription_state, later.subscription_state), ("churned", "progress"))
         self.assertDates(order, end_date="2027-02-28", next_invoice_date=False)
 
     def test_planned_close_keeps_when_it_was_asked_for(self):
-        order = self.planned("2027-02-28")
+        order = self.order
         self.expire(until="2027-04-09")
         self.assertEqual(str(order.close_requested_on), "2027-01-31 12:00:00")
 
     def test_paused_subscription_closes_on_its_day(self):
-        order = self.planned("2027-02-28")
+        order = self.order
         order.subscription_pause()
         self.expire(until="2027-02-28")
         self.assertEqual(order.subscription_state, "churned")
 
     def test_late_run_closes_rather_than_resumes(self):
-        order = self.planned("2027-02-28")
+        order = self.order
         order.subscription_pause("2027-02-15")
         self.expire(until="2027-04-09")
         self.assertEqual(order.subscription_state, "churned")
         self.assertDates(order, next_invoice_date=False, resume_date=False)
 
     def test_reason_that_was_archived_meanwhile_still_stands(self):
-        order = self.planned("2027-02-28")
+        order = self.order
         self.reason.active = False
         self.expire(until="2027-02-28")
         self.assertEqual((order.subscription_state, order.close_reason_id), ("churned", self.reason))
@@ -158,7 +163,7 @@ class TestPlannedClose(SubscriptionCommon):
         self.assertIn("Reason: End of term", self.chatter(order))
 
     def test_renewal_quotation_is_cancelled_on_the_day(self):
-        order = self.planned("2027-02-28")
+        order = self.order
         renewal = self.quotation(subscription_id=order.id)
         self.expire(until="2027-02-28")
         self.assertEqual(renewal.state, "cancel")

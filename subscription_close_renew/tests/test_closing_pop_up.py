@@ -8,6 +8,11 @@ from .common import SubscriptionCommon
 class TestClosePopUp(SubscriptionCommon):
     """C2, C6: the pop-up Close Reason."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def pop_up(self, orders):
         """Open the pop-up as the button Close does."""
         action = orders.action_subscription_close()
@@ -21,35 +26,35 @@ class TestClosePopUp(SubscriptionCommon):
         return form.save().action_submit()
 
     def test_submit_closes_with_the_reason_that_was_picked(self):
-        order = self.subscription()
+        order = self.order
         self.assertEqual(self.submit(order), {"type": "ir.actions.act_window_close"})
         self.assertEqual((order.subscription_state, order.close_reason_id), ("churned", self.reason))
 
     def test_submit_closes_at_the_end_of_the_paid_period(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order)
         self.submit(order, when="period_end")
         self.assertDates(order, end_date="2027-02-28")
 
     def test_submit_closes_on_the_date_that_was_entered(self):
-        order = self.subscription()
+        order = self.order
         self.submit(order, when="date", date="2027-06-15")
         self.assertDates(order, end_date="2027-06-15")
 
     def test_pop_up_asks_for_a_reason(self):
-        form = self.pop_up(self.subscription())
+        form = self.pop_up(self.order)
         with self.assertRaisesRegex(AssertionError, "reason_id"):
             form.save()
 
     def test_pop_up_asks_for_the_date(self):
-        form = self.pop_up(self.subscription())
+        form = self.pop_up(self.order)
         form.reason_id = self.reason
         form.when = "date"
         with self.assertRaisesRegex(AssertionError, "date"):
             form.save()
 
     def test_pop_up_tells_when_it_takes_effect(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order)
         form = self.pop_up(order)
         self.assertIn("Closes today", form.effect)
@@ -61,7 +66,7 @@ class TestClosePopUp(SubscriptionCommon):
         self.assertIn("06/15/2027", form.effect)
 
     def test_pop_up_tells_the_span_of_several_ends(self):
-        orders = self.subscription() | self.subscription(plan=self.weekly)
+        orders = self.order | self.subscription(plan=self.weekly)
         for order in orders:
             self.invoice(order)
         form = self.pop_up(orders)
@@ -69,7 +74,7 @@ class TestClosePopUp(SubscriptionCommon):
         self.assertRegex(form.effect, "between 02/07/2027 and 02/28/2027")
 
     def test_past_date_is_refused_on_submit(self):
-        order = self.subscription()
+        order = self.order
         form = self.pop_up(order)
         form.reason_id = self.reason
         form.when = "date"
@@ -80,7 +85,7 @@ class TestClosePopUp(SubscriptionCommon):
         self.assertEqual(order.subscription_state, "progress")
 
     def test_pop_up_that_is_discarded_changes_nothing(self):
-        order = self.subscription()
+        order = self.order
         messages = order.message_ids
         form = self.pop_up(order)
         form.reason_id = self.reason
@@ -96,7 +101,7 @@ class TestClosePopUp(SubscriptionCommon):
             order.action_subscription_close()
 
     def test_pop_up_submitted_after_somebody_else_closed_is_refused(self):
-        order = self.subscription()
+        order = self.order
         form = self.pop_up(order)
         form.reason_id = self.hidden_reason
         wizard = form.save()
@@ -131,7 +136,7 @@ class TestClosePopUp(SubscriptionCommon):
             reasons.with_context(**self.quick_create_context(self.salesperson)).name_create("Flooded")
 
     def test_three_from_the_list_are_asked_about_once(self):
-        orders = self.subscription() | self.subscription(plan=self.weekly) | self.subscription(plan=self.yearly)
+        orders = self.order | self.subscription(plan=self.weekly) | self.subscription(plan=self.yearly)
         self.submit(orders)
         self.assertEqual(set(orders.mapped("subscription_state")), {"churned"})
         self.assertEqual(orders.close_reason_id, self.reason)
@@ -147,7 +152,7 @@ class TestClosePopUp(SubscriptionCommon):
         self.assertLessEqual((self.cr.sql_log_count - before) / len(orders), 10)
 
     def test_mixed_selection_closes_those_that_can_be_closed(self):
-        running, quotation, closed = self.subscription(), self.quotation(), self.churned_subscription()
+        running, quotation, closed = self.order, self.quotation(), self.churned_subscription()
         form = self.pop_up(running | quotation | closed)
         form.reason_id = self.hidden_reason
         form.save().action_submit()
@@ -158,7 +163,7 @@ class TestClosePopUp(SubscriptionCommon):
         self.assertEqual(closed.close_reason_id, self.reason)
 
     def test_mixed_selection_lists_those_that_cannot_be_closed(self):
-        running, quotation, closed = self.subscription(), self.quotation(), self.churned_subscription()
+        running, quotation, closed = self.order, self.quotation(), self.churned_subscription()
         form = self.pop_up(running | quotation | closed)
         self.assertEqual(form.closable_count, 1)
         self.assertRegex(form.refusals, f"{quotation.name}.*has not started")

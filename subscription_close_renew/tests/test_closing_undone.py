@@ -8,8 +8,13 @@ from .common import SubscriptionCommon
 class TestReopening(SubscriptionCommon):
     """C9: an administrator brings a closed subscription back."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.churned_subscription()
+
     def test_administrator_reopens(self):
-        order = self.churned_subscription().with_user(self.administrator)
+        order = self.order.with_user(self.administrator)
         self.assertTrue(order.subscription_reopen())
         self.assertEqual((order.subscription_state, order.is_closing), ("progress", False))
         self.assertFalse(order.close_reason_id)
@@ -17,14 +22,14 @@ class TestReopening(SubscriptionCommon):
         self.assertDates(order, end_date=False, closed_on=False)
 
     def test_salesperson_may_not_reopen(self):
-        order = self.churned_subscription()
+        order = self.order
         for user in (self.salesperson, self.sales_lead):
             with self.subTest(user.name), self.assertRefused("Only an administrator"):
                 order.with_user(user).subscription_reopen()
         self.assertEqual(order.subscription_state, "churned")
 
     def test_chatter_tells_who_reopened(self):
-        order = self.churned_subscription().with_user(self.administrator)
+        order = self.order.with_user(self.administrator)
         order.subscription_reopen()
         message = self.last_message(order)
         self.assertIn("Subscription reopened", message.body)
@@ -61,18 +66,18 @@ class TestReopening(SubscriptionCommon):
         self.assertDates(order, next_invoice_date="2027-04-30")
 
     def test_reopened_subscription_brings_revenue_again(self):
-        order = self.churned_subscription().with_user(self.administrator)
+        order = self.order.with_user(self.administrator)
         order.subscription_reopen()
         self.assertEqual(order.recurring_monthly, 100.0)
 
     def test_reopened_subscription_can_be_closed_again(self):
-        order = self.churned_subscription().with_user(self.administrator)
+        order = self.order.with_user(self.administrator)
         order.subscription_reopen()
         order.subscription_close(self.hidden_reason.id)
         self.assertEqual((order.subscription_state, order.close_reason_id), ("churned", self.hidden_reason))
 
     def test_reopened_subscription_stays_open_at_the_next_run(self):
-        order = self.churned_subscription().with_user(self.administrator)
+        order = self.order.with_user(self.administrator)
         order.subscription_reopen()
         self.expire(until="2027-03-01")
         self.assertEqual(order.subscription_state, "progress")
@@ -91,7 +96,7 @@ class TestReopening(SubscriptionCommon):
             self.subscription().with_user(self.administrator).subscription_reopen()
 
     def test_cancelled_subscription_cannot_be_reopened(self):
-        order = self.churned_subscription().with_user(self.administrator)
+        order = self.order.with_user(self.administrator)
         order._action_cancel()
         with self.assertRefused("not possible while"):
             order.subscription_reopen()
@@ -107,6 +112,11 @@ class TestReopening(SubscriptionCommon):
 class TestCancelling(SubscriptionCommon):
     """C8: what runs and was invoiced is closed, not cancelled."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("invoiced_subscription")
+
     def mass_cancel(self, orders):
         """Cancel from the list, as its action does."""
         wizards = orders.env["sale.mass.cancel.orders"]
@@ -118,13 +128,13 @@ class TestCancelling(SubscriptionCommon):
         return order
 
     def test_invoiced_subscription_cannot_be_cancelled(self):
-        order = self.invoiced_subscription()
+        order = self.order
         with self.assertRefused("has been invoiced, so it cannot be cancelled. Close the subscription instead"):
             order.action_cancel()
         self.assertEqual((order.state, order.subscription_state), ("sale", "progress"))
 
     def test_invoiced_subscription_cannot_be_cancelled_from_the_list(self):
-        order = self.invoiced_subscription()
+        order = self.order
         with self.assertRefused("Close the subscription instead"):
             self.mass_cancel(order)
         self.assertEqual((order.state, order.subscription_state), ("sale", "progress"))
@@ -136,7 +146,7 @@ class TestCancelling(SubscriptionCommon):
         self.assertEqual((fresh.state, fresh.subscription_state), ("sale", "progress"))
 
     def test_invoiced_and_paused_subscription_cannot_be_cancelled(self):
-        order = self.invoiced_subscription()
+        order = self.order
         order.subscription_pause()
         with self.assertRefused("Close the subscription instead"):
             order.action_cancel()
@@ -147,7 +157,7 @@ class TestCancelling(SubscriptionCommon):
             order.action_cancel()
 
     def test_invoice_of_a_colleague_counts(self):
-        order = self.invoiced_subscription()
+        order = self.order
         order.invoice_ids.sudo().invoice_user_id = self.other_salesperson
         with self.assertRefused("Close the subscription instead"):
             order.action_cancel()
@@ -176,7 +186,7 @@ class TestCancelling(SubscriptionCommon):
             order.action_cancel()
 
     def test_cancelled_renewal_lets_the_subscription_go_on(self):
-        order = self.invoiced_subscription()
+        order = self.order
         renewal = self.quotation(subscription_id=order.id)
         renewal.action_confirm()
         self.assertEqual(order.subscription_state, "renewed")

@@ -68,8 +68,13 @@ class MovementCommon(SubscriptionCommon):
 class TestMovement(MovementCommon):
     """Each event is one movement, of its kind, on its day."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def test_confirmed_subscription_is_new(self):
-        self.assertEqual(self.movements(self.subscription()), [("new", "2027-01-31", 100.0)])
+        self.assertEqual(self.movements(self.order), [("new", "2027-01-31", 100.0)])
 
     def test_quotation_moves_nothing(self):
         order = self.quotation()
@@ -123,19 +128,19 @@ class TestMovement(MovementCommon):
         self.assertEqual(self.movements(order), [("new", "2027-04-15", 100.0), ("churn", "2027-04-15", -100.0)])
 
     def test_price_that_rises_is_an_expansion(self):
-        order = self.subscription()
+        order = self.order
         with self.on("2027-02-10"):
             self.price(order, 130.0)
         self.assertEqual(self.movements(order)[1:], [("expansion", "2027-02-10", 30.0)])
 
     def test_price_that_falls_is_a_contraction(self):
-        order = self.subscription()
+        order = self.order
         with self.on("2027-02-10"):
             self.price(order, 70.0)
         self.assertEqual(self.movements(order)[1:], [("contraction", "2027-02-10", -30.0)])
 
     def test_quantity_discount_and_lines_count(self):
-        order = self.subscription()
+        order = self.order
         order.order_line.write({"product_uom_qty": 2, "discount": 10.0})
         order.order_line = [self.line(price_unit=20.0)]
         self.assertEqual(self.movements(order)[1:], [("expansion", "2027-01-31", 100.0)])
@@ -148,7 +153,7 @@ class TestMovement(MovementCommon):
         self.assertEqual(self.movements(order)[1:], [("contraction", "2027-01-31", -20.0)])
 
     def test_change_that_makes_no_difference_moves_nothing(self):
-        order = self.subscription()
+        order = self.order
         order.order_line.write({"product_uom_qty": 2, "price_unit": 50.0})
         self.assertEqual(len(self.movements(order)), 1)
 
@@ -158,7 +163,7 @@ class TestMovement(MovementCommon):
         self.assertEqual(order.movement_ids.mapped("close_reason_id"), self.reason)
 
     def test_planned_close_is_a_churn_on_its_day(self):
-        order = self.subscription()
+        order = self.order
         order.subscription_close(self.reason.id, when="date", date="2027-02-15")
         self.assertEqual(len(self.movements(order)), 1)
         self.expire(until="2027-03-20")
@@ -171,7 +176,7 @@ class TestMovement(MovementCommon):
         self.assertEqual(self.movements(order)[2:], [("reactivation", "2027-02-10", 100.0)])
 
     def test_pause_and_resumption(self):
-        order = self.subscription()
+        order = self.order
         with self.on("2027-02-10"):
             order.subscription_pause()
             self.assertEqual(self.movements(order)[1:], [("pause", "2027-02-10", -100.0)])
@@ -205,12 +210,12 @@ class TestMovement(MovementCommon):
         self.assertEqual(self.movements(order)[2:], [("resume", "2027-01-31", 130.0)])
 
     def test_subscription_that_never_began_is_taken_back(self):
-        order = self.subscription()
+        order = self.order
         order.action_cancel()
         self.assertEqual(self.movements(order)[1:], [("new", "2027-01-31", -100.0)])
 
     def test_price_change_just_before_a_close_is_a_movement_of_its_own(self):
-        order = self.subscription()
+        order = self.order
         order.order_line.price_unit = 130.0
         order.subscription_close(self.reason.id)
         kinds = [(kind, amount) for kind, _date, amount in self.movements(order)]
@@ -309,14 +314,19 @@ class TestMerging(MovementCommon):
 class TestRenewalMovement(MovementCommon):
     """P8, P9: a renewal is a difference, never a churn and a new."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.paid_subscription()
+
     def test_renewal_moves_what_the_parent_brings(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         self.assertEqual(self.movements(order)[1:], [("renewal", "2027-02-28", -100.0)])
         self.assertEqual(self.movements(renewal), [("renewal", "2027-02-28", 100.0)])
 
     def test_renewal_that_costs_more_expands_on_its_day(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         self.price(renewal, 130.0)
         renewal.action_confirm()
@@ -324,14 +334,14 @@ class TestRenewalMovement(MovementCommon):
         self.assertEqual(self.movements(order)[1:], [("renewal", "2027-02-28", -100.0)])
 
     def test_renewal_that_costs_less_contracts(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         self.price(renewal, 60.0)
         renewal.action_confirm()
         self.assertEqual(self.movements(renewal)[1:], [("contraction", "2027-02-28", -40.0)])
 
     def test_renewal_on_another_plan_is_a_difference(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         renewal.plan_id = self.yearly
         self.price(renewal, 960.0)
@@ -339,7 +349,7 @@ class TestRenewalMovement(MovementCommon):
         self.assertEqual(self.movements(renewal)[1:], [("contraction", "2027-02-28", -20.0)])
 
     def test_renewal_that_is_cancelled_moves_back(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         self.price(renewal, 130.0)
         renewal.action_confirm()
@@ -348,7 +358,7 @@ class TestRenewalMovement(MovementCommon):
         self.assertEqual(self.movements(order)[-1][0], "contraction")
 
     def test_closed_renewal_loses_all_that_the_chain_brought(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         with self.on("2027-03-05"):
             renewal.subscription_close(self.reason.id)
@@ -356,7 +366,7 @@ class TestRenewalMovement(MovementCommon):
         self.assertLedgerAgrees(order | renewal)
 
     def test_price_of_the_parent_that_changes_just_before_is_the_parents(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         order.order_line.price_unit = 110.0
         renewal.action_confirm()
@@ -368,7 +378,7 @@ class TestRenewalMovement(MovementCommon):
         )
 
     def test_renewal_in_another_currency_keeps_its_worth(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         renewal.pricelist_id = self.euro_pricelist
         self.price(renewal, 80.0)
@@ -378,7 +388,7 @@ class TestRenewalMovement(MovementCommon):
         self.assertLedgerAgrees(order | renewal)
 
     def test_renewal_in_another_currency_that_costs_more_expands(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         renewal.pricelist_id = self.euro_pricelist
         self.price(renewal, 100.0)
@@ -387,7 +397,7 @@ class TestRenewalMovement(MovementCommon):
         self.assertLedgerAgrees(order | renewal)
 
     def test_mrr_of_a_chain_is_shown_together(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         shown = self.env["sale.subscription.movement"].search(renewal.action_subscription_mrr()["domain"])
         self.assertEqual(shown, (order | renewal).movement_ids)
@@ -397,18 +407,23 @@ class TestRenewalMovement(MovementCommon):
 class TestMovementCurrency(MovementCommon):
     """The company's currency follows the rate of the day on which something changed."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("euro_subscription")
+
     def test_start_counts_at_the_rate_of_its_day(self):
-        self.assertEqual(self.in_dollars(self.euro_subscription()), [("new", 100.0)])
+        self.assertEqual(self.in_dollars(self.order), [("new", 100.0)])
         self.assertEqual(self.in_dollars(self.euro_subscription(start="2027-03-01")), [("new", 160.0)])
 
     def test_rate_alone_moves_nothing(self):
-        order = self.euro_subscription()
+        order = self.order
         with self.on("2027-03-15"):
             order.order_line.name = "Coffee, no sugar"
         self.assertEqual(self.in_dollars(order), [("new", 100.0)])
 
     def test_change_at_another_rate_tells_the_rate_from_the_change(self):
-        order = self.euro_subscription()
+        order = self.order
         with self.on("2027-03-15"):
             self.price(order, 90.0)
         self.assertEqual(self.in_dollars(order)[1:], [("currency", 60.0), ("expansion", 20.0)])
@@ -417,20 +432,20 @@ class TestMovementCurrency(MovementCommon):
         )
 
     def test_close_at_another_rate_leaves_nothing(self):
-        order = self.euro_subscription()
+        order = self.order
         with self.on("2027-03-15"):
             order.subscription_close(self.reason.id)
         self.assertEqual(self.in_dollars(order)[1:], [("currency", 60.0), ("churn", -160.0)])
 
     def test_pause_and_resumption_at_other_rates(self):
-        order = self.euro_subscription()
+        order = self.order
         order.subscription_pause()
         with self.on("2027-03-15"):
             order.subscription_resume()
         self.assertEqual(self.in_dollars(order), [("new", 100.0), ("pause", -100.0), ("resume", 160.0)])
 
     def test_paused_and_closed_at_other_rates_leaves_nothing(self):
-        order = self.euro_subscription()
+        order = self.order
         order.subscription_pause()
         with self.on("2027-03-15"):
             order.subscription_close(self.reason.id)
@@ -438,7 +453,7 @@ class TestMovementCurrency(MovementCommon):
         self.assertLedgerAgrees(order)
 
     def test_renewal_at_another_rate_leaves_the_parent_with_nothing(self):
-        order = self.euro_subscription()
+        order = self.order
         self.register_payment(self.invoice(order))
         renewal = self.renewal(order)
         self.price(renewal, 90.0)
@@ -473,7 +488,7 @@ class TestMovementCurrency(MovementCommon):
         self.assertLedgerAgrees(order)
 
     def test_cents_of_a_rate_are_not_lost(self):
-        order = self.euro_subscription()
+        order = self.order
         for day, price in (("2027-02-03", 33.33), ("2027-03-05", 66.67), ("2027-03-06", 0.01), ("2027-03-07", 99.99)):
             with self.on(day):
                 self.price(order, price)

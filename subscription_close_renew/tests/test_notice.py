@@ -40,6 +40,11 @@ class NoticeCommon(TermCommon):
 class TestClosingNotice(NoticeCommon):
     """P15: an unpaid subscription does not close before somebody could read the warning."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("unpaid")
+
     def test_customer_without_an_address_is_not_closed(self):
         self.customer.email = False
         order = self.unpaid()
@@ -54,7 +59,7 @@ class TestClosingNotice(NoticeCommon):
         self.assertEqual(order.subscription_state, "progress")
 
     def test_archived_customer_is_not_closed(self):
-        order = self.unpaid()
+        order = self.order
         self.portal_user.active = False
         self.customer.active = False
         self.expire_each("2027-02-07", "2027-02-10")
@@ -101,7 +106,7 @@ class TestClosingNotice(NoticeCommon):
                 self.assertEqual(order.subscription_state, "progress")
 
     def test_warning_that_bounced_is_not_sent_to_the_same_address_again(self):
-        order = self.unpaid()
+        order = self.order
         self.expire("2027-02-07")
         self.deliver(self.warnings(order)[0], "bounce", "mail_bounce")
         self.expire_each("2027-02-08", "2027-02-10", "2027-02-20")
@@ -109,7 +114,7 @@ class TestClosingNotice(NoticeCommon):
         self.assertAsksToCall(order, "did not reach customer@subscription.example.com")
 
     def test_warning_that_bounced_is_sent_to_the_address_that_is_entered_then(self):
-        order = self.unpaid()
+        order = self.order
         self.expire("2027-02-07")
         self.deliver(self.warnings(order)[0], "bounce", "mail_bounce")
         self.expire("2027-02-08")
@@ -120,7 +125,7 @@ class TestClosingNotice(NoticeCommon):
         self.assertEqual(order.subscription_state, "churned")
 
     def test_warning_that_the_mail_server_did_not_take_is_sent_again(self):
-        order = self.unpaid()
+        order = self.order
         self.expire("2027-02-07")
         self.deliver(self.warnings(order)[0], "exception", "mail_smtp")
         self.expire_each("2027-02-10", "2027-02-12")
@@ -129,7 +134,7 @@ class TestClosingNotice(NoticeCommon):
         self.assertEqual(order.subscription_state, "churned")
 
     def test_warning_that_reached_the_customer_counts_though_a_copy_did_not_arrive(self):
-        order = self.unpaid()
+        order = self.order
         order.sudo().message_subscribe(self.sales_lead.partner_id.ids)
         self.expire("2027-02-07")
         receipts = self.warnings(order)[0].sudo().notification_ids
@@ -138,7 +143,7 @@ class TestClosingNotice(NoticeCommon):
         self.assertEqual(order.subscription_state, "churned")
 
     def test_copy_for_a_colleague_does_not_count_for_the_customer(self):
-        order = self.unpaid()
+        order = self.order
         order.sudo().message_subscribe(self.sales_lead.partner_id.ids)
         self.expire("2027-02-07")
         self.deliver(self.warnings(order)[0], "bounce", "mail_bounce")
@@ -151,7 +156,7 @@ class TestClosingNotice(NoticeCommon):
         self.assertEqual(order.subscription_state, "churned")
 
     def test_template_that_fails_closes_nothing(self):
-        order = self.unpaid()
+        order = self.order
         template = type(self.env["mail.template"])
         with patch.object(template, "_generate_template", side_effect=ValueError("Out of ink")), self.assertLogs():
             self.expire_each("2027-02-07", "2027-02-10")
@@ -229,6 +234,11 @@ class TestRenewalNotice(NoticeCommon):
 class TestAttention(NoticeCommon):
     """P15: what needs attention goes to an active colleague, and no mail goes out in the name of who has left."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def ask(self, order):
         """Let something need attention on an order, and return whose activity it is."""
         order.sudo()._ask_for_attention("Out of beans", "Buy some")
@@ -238,39 +248,39 @@ class TestAttention(NoticeCommon):
         return self.env["crm.team"].create({"name": "Team", "user_id": user.id, "company_id": self.company.id})
 
     def test_salesperson_comes_first(self):
-        self.assertEqual(self.ask(self.subscription()), self.salesperson)
+        self.assertEqual(self.ask(self.order), self.salesperson)
 
     def test_team_leader_comes_for_a_salesperson_who_has_left(self):
-        order = self.subscription()
+        order = self.order
         order.sudo().team_id = self.team_led_by(self.sales_lead)
         self.salesperson.active = False
         self.assertEqual(self.ask(order), self.sales_lead)
 
     def test_responsible_of_the_company_comes_for_a_leader_who_may_not_see_the_order(self):
-        order = self.subscription()
+        order = self.order
         order.sudo().team_id = self.team_led_by(self.other_salesperson)
         self.company.subscription_responsible_id = self.accountant
         self.salesperson.active = False
         self.assertEqual(self.ask(order), self.accountant)
 
     def test_administrator_comes_last(self):
-        order = self.subscription()
+        order = self.order
         self.salesperson.active = False
         self.assertEqual(self.ask(order), self.administrator)
 
     def test_another_colleague_comes_where_there_is_no_administrator(self):
-        order = self.subscription()
+        order = self.order
         (self.salesperson | self.administrator).active = False
         self.assertEqual(self.ask(order), self.sales_lead)
 
     def test_salesperson_of_another_company_now_is_passed_over(self):
-        order = self.subscription()
+        order = self.order
         other = self.make_company("Other Company")
         self.salesperson.write({"company_id": other.id, "company_ids": [Command.set(other.ids)]})
         self.assertEqual(self.ask(order), self.administrator)
 
     def test_order_of_a_shop_is_nobody_s_and_not_odoobot_s(self):
-        order = self.subscription()
+        order = self.order
         order.sudo().user_id = False
         order.sudo().team_id = False
         self.assertEqual(self.ask(order), self.administrator)
@@ -283,7 +293,7 @@ class TestAttention(NoticeCommon):
                 self.assertEqual(self.ask(order), self.administrator)
 
     def test_activity_is_given_once(self):
-        order = self.subscription()
+        order = self.order
         self.ask(order)
         self.ask(order)
         self.assertEqual(len(order.activity_ids), 1)
@@ -298,7 +308,7 @@ class TestAttention(NoticeCommon):
             self.salesperson.action_unarchive()
 
     def test_activity_that_nobody_can_see_any_more_does_not_count(self):
-        order = self.subscription()
+        order = self.order
         self.ask(order)
         self.env.cr.execute("UPDATE res_users SET active = false WHERE id = %s", [self.salesperson.id])
         self.env.invalidate_all()

@@ -7,8 +7,13 @@ from .common import SubscriptionCommon
 class TestPausing(SubscriptionCommon):
     """C10: what was invoiced is used up first, the paused stretch is never invoiced, dates return to the anchor."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def test_paused_subscription_shows_its_status(self):
-        order = self.subscription()
+        order = self.order
         self.assertTrue(order.subscription_pause())
         self.assertEqual(order.subscription_state, "paused")
         self.assertDates(order, resume_date=False)
@@ -32,33 +37,33 @@ class TestPausing(SubscriptionCommon):
                 order.subscription_pause()
 
     def test_pausing_several_is_all_or_nothing(self):
-        running, closed = self.subscription(), self.churned_subscription()
+        running, closed = self.order, self.churned_subscription()
         with self.assertRefused(closed.name):
             (running | closed).subscription_pause()
         self.assertEqual(running.subscription_state, "progress")
 
     def test_resume_date_lies_after_today(self):
-        order = self.subscription()
+        order = self.order
         for day in ("2027-01-31", "2027-01-30"):
             with self.subTest(day), self.assertRefused("after today"):
                 order.subscription_pause(day)
         self.assertEqual(order.subscription_state, "progress")
 
     def test_resume_date_lies_before_the_end(self):
-        order = self.subscription()
+        order = self.order
         order.subscription_close(self.reason.id, when="date", date="2027-03-01")
         with self.assertRefused("ends on 03/01/2027. Choose an earlier date"):
             order.subscription_pause("2027-03-01")
 
     def test_value_that_is_no_date_is_refused(self):
-        order = self.subscription()
+        order = self.order
         for garbage in ("soon", "2027-02-30", 20270310, ["2027-03-10"], True):
             with self.subTest(garbage), self.assertRefused("Enter the date on which to resume"):
                 order.subscription_pause(garbage)
         self.assertEqual(order.subscription_state, "progress")
 
     def test_pop_up_pauses_until_the_date(self):
-        order = self.subscription()
+        order = self.order
         action = order.action_subscription_pause()
         form = Form(order.env[action["res_model"]].with_context(**action["context"]))
         form.resume_date = "2027-03-10"

@@ -49,8 +49,13 @@ class PaymentExceptionCommon(SubscriptionPaymentCommon):
 class TestPaymentException(PaymentExceptionCommon):
     """F2–F4: Contract in exception, unticked by whoever found out what happened."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("frozen_subscription")
+
     def test_nothing_is_charged_or_invoiced(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.provider("done"):
             self.bill("2027-03-31")
         self.assertEqual(len(self.calls), 1)
@@ -71,7 +76,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual((order.payment_failure, order.payment_exception), (True, False))
 
     def test_filter_finds_the_failures(self):
-        frozen, declined, fine = self.frozen_subscription(), self.subscription(card=self.card()), self.subscription()
+        frozen, declined, fine = self.order, self.subscription(card=self.card()), self.subscription()
         with self.provider("declined"):
             self.bill()
         orders = frozen + declined + fine
@@ -80,40 +85,40 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(len(found), 2)
 
     def test_filter_finds_the_others(self):
-        frozen, fine = self.frozen_subscription(), self.subscription()
+        frozen, fine = self.order, self.subscription()
         orders = frozen + fine
         self.assertEqual(orders.search([("id", "in", orders.ids), ("payment_failure", "=", False)]), fine)
 
     def test_salesperson_has_an_activity(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertEqual(self.todo(order), ["Payment Failure"])
         self.assertEqual(order.sudo().activity_ids.user_id, self.salesperson)
 
     def test_activity_says_which_payment_to_look_up(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertIn(self.calls[0], order.sudo().activity_ids.note)
 
     def test_customer_is_told_nothing(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertEqual(self.mails(order), [])
 
     def test_unticked_failure_is_gone(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         self.assertFalse(order.payment_failure)
 
     def test_unticked_charge_failed(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         self.assertEqual(self.charges(order).mapped("state"), ["error"])
 
     def test_unticking_is_in_the_chatter(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         self.assertIn("payment_exception", self.changes(self.last_message(order)))
 
     def test_unticked_subscription_is_charged_anew(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         with self.provider("done"):
             self.bill("2027-02-01")
@@ -122,6 +127,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(self.charges(order).mapped("state"), ["error", "done"])
 
     def test_unticked_retry_is_charged_anew(self):
+        self.calls.clear()
         order = self.frozen_retry()
         self.untick(order)
         with self.provider("done"):
@@ -130,7 +136,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(len(set(self.calls)), 3)
 
     def test_unticked_subscription_is_charged_what_the_order_says_by_now(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.order_line.price_unit = 150
         self.untick(order)
         with self.provider("done"):
@@ -139,7 +145,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(order.period_ids.invoice_ids.mapped("amount_total"), [150])
 
     def test_late_success_of_an_unticked_charge_counts_for_the_new_price(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.order_line.price_unit = 150
         self.untick(order)
         with self.provider("declined"):
@@ -148,7 +154,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(self.open_invoice(order).amount_residual, 50)
 
     def test_unticked_subscription_is_not_charged_for_a_period_that_was_skipped(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         order.next_invoice_date = "2027-02-28"
         with self.provider("done"):
@@ -157,7 +163,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(len(self.calls), 2)
 
     def test_unticked_subscription_bills_the_period_once(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         with self.provider("done"):
             self.bill("2027-02-01")
@@ -165,7 +171,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(len(order.sudo().invoice_ids), 1)
 
     def test_late_success_of_an_unticked_charge_is_recorded(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         self.notify(self.charges(order), "done")
         self.assertEqual(order.period_ids.status, "paid")
@@ -174,7 +180,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(len(self.calls), 1)
 
     def test_late_success_of_an_unticked_charge_that_was_repeated_is_told(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         with self.provider("done"):
             self.bill("2027-02-01")
@@ -183,7 +189,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertIn("Paid twice", self.todo(order))
 
     def test_late_failure_of_an_unticked_charge_changes_nothing(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         with self.provider("done"):
             self.bill("2027-02-01")
@@ -198,6 +204,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(self.charges(order).state, "pending")
 
     def test_ticking_by_hand_stops_billing(self):
+        self.calls.clear()
         order = self.subscription(card=self.card())
         order.payment_exception = True
         with self.provider("done"):
@@ -205,7 +212,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual((self.calls, order.period_ids.ids), ([], []))
 
     def test_close_is_possible(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.subscription_close(self.reason.id)
         self.assertEqual(order.subscription_state, "churned")
 
@@ -213,6 +220,11 @@ class TestPaymentException(PaymentExceptionCommon):
 @tagged("post_install", "-at_install")
 class TestPaymentExceptionByHand(PaymentExceptionCommon):
     """F4: an invoice that somebody makes and posts takes the place of the one made for the charge."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("frozen_subscription")
 
     def invoice_by_hand(self, order):
         """Make and post an invoice with Create Invoice, and return it with the draft of the charge."""
@@ -223,29 +235,29 @@ class TestPaymentExceptionByHand(PaymentExceptionCommon):
         return invoice, draft
 
     def test_invoice_takes_over_the_period(self):
-        order = self.frozen_subscription()
+        order = self.order
         invoice, _draft = self.invoice_by_hand(order)
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
         self.assertEqual(order.period_ids.sudo().invoice_ids, invoice)
 
     def test_draft_of_the_charge_is_cancelled(self):
-        order = self.frozen_subscription()
+        order = self.order
         invoice, draft = self.invoice_by_hand(order)
         self.assertNotEqual(invoice, draft)
         self.assertEqual((invoice.state, draft.state), ("posted", "cancel"))
 
     def test_next_invoice_date_moves_by_itself(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.invoice_by_hand(order)
         self.assertDates(order, next_invoice_date="2027-02-28")
 
     def test_exception_stands_until_it_is_unticked(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.invoice_by_hand(order)
         self.assertTrue(order.payment_exception)
 
     def test_period_is_not_charged_after_unticking(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.invoice_by_hand(order)
         self.untick(order)
         with self.provider("done"):
@@ -253,7 +265,7 @@ class TestPaymentExceptionByHand(PaymentExceptionCommon):
         self.assertEqual(len(self.calls), 1)
 
     def test_next_period_is_charged_after_unticking(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.invoice_by_hand(order)
         self.untick(order)
         with self.provider("done"):
@@ -262,21 +274,21 @@ class TestPaymentExceptionByHand(PaymentExceptionCommon):
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28"), ("2027-02-28", "2027-03-31")])
 
     def test_late_success_pays_the_invoice_made_by_hand(self):
-        order = self.frozen_subscription()
+        order = self.order
         invoice, draft = self.invoice_by_hand(order)
         charge = order.env["payment.transaction"].sudo().search([("reference", "=", self.calls[0])])
         self.notify(charge, "done")
         self.assertEqual((invoice.payment_state, draft.state), ("paid", "cancel"))
 
     def test_posting_the_draft_of_the_charge_bills_the_period(self):
-        order = self.frozen_subscription()
+        order = self.order
         draft = self.open_invoice(order)
         draft.action_post()
         self.assertEqual((order.period_ids.state, order.period_ids.sudo().invoice_ids.ids), ("invoiced", draft.ids))
         self.assertDates(order, next_invoice_date="2027-02-28")
 
     def test_posted_draft_of_the_charge_is_not_charged_after_unticking(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.open_invoice(order).action_post()
         self.untick(order)
         with self.provider("done"):
@@ -284,7 +296,7 @@ class TestPaymentExceptionByHand(PaymentExceptionCommon):
         self.assertEqual(len(self.calls), 1)
 
     def test_deleted_draft_of_the_charge_is_made_anew(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         self.open_invoice(order).unlink()
         with self.provider("done"):
@@ -297,11 +309,16 @@ class TestPaymentExceptionByHand(PaymentExceptionCommon):
 class TestPaymentExceptionPaid(PaymentExceptionCommon):
     """F5: Resolve Payment Failure, when the payment was made."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("frozen_subscription")
+
     def resolve_as_paid(self, order, **values):
         return self.resolve(order, "paid", payment_date="2027-01-30", reference="BANK-17", **values)
 
     def test_payment_of_a_provider_without_a_journal_is_registered_at_the_bank(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.payment_provider.state = "disabled"
         self.env["account.payment.method.line"].search(
             [("payment_provider_id", "=", self.payment_provider.id)]
@@ -314,13 +331,13 @@ class TestPaymentExceptionPaid(PaymentExceptionCommon):
         self.assertEqual(order.period_ids.status, "paid")
 
     def test_invoice_is_posted_and_paid(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve_as_paid(order)
         period = order.period_ids.sudo()
         self.assertEqual((period.status, period.invoice_ids.state), ("paid", "posted"))
 
     def test_payment_has_the_date_and_the_reference(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve_as_paid(order)
         payment = self.payments(order)
         self.assertEqual(len(payment), 1)
@@ -328,44 +345,44 @@ class TestPaymentExceptionPaid(PaymentExceptionCommon):
         self.assertEqual((payment.memo, payment.amount), ("BANK-17", 100))
 
     def test_transaction_is_done(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve_as_paid(order)
         charge = self.charges(order)
         self.assertEqual((charge.state, charge.provider_reference), ("done", "BANK-17"))
 
     def test_next_invoice_date_moves(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve_as_paid(order)
         self.assertDates(order, next_invoice_date="2027-02-28")
 
     def test_failure_is_gone(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve_as_paid(order)
         self.assertEqual((order.payment_exception, order.payment_failure), (False, False))
 
     def test_chatter_says_who_what_and_when(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve_as_paid(order)
         self.assertIn("paid on 01/30/2027, reference BANK-17", self.chatter(order))
         message = order.sudo().message_ids.filtered(lambda message: "BANK-17" in message.body)[-1:]
         self.assertEqual(message.author_id, self.salesperson.partner_id)
 
     def test_late_success_changes_nothing(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve_as_paid(order)
         self.notify(self.charges(order), "done")
         self.assertEqual(len(self.payments(order)), 1)
         self.assertNotIn("Paid twice", self.todo(order))
 
     def test_period_is_not_charged_again(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve_as_paid(order)
         with self.provider("done"):
             self.bill("2027-02-10")
         self.assertEqual(len(self.calls), 1)
 
     def test_next_period_is_charged(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve_as_paid(order)
         with self.provider("done"):
             self.bill("2027-02-28")
@@ -385,7 +402,7 @@ class TestPaymentExceptionPaid(PaymentExceptionCommon):
         self.assertEqual((order.period_ids.status, order.payment_failure), ("paid", False))
 
     def test_invoice_made_by_hand_meanwhile_is_paid(self):
-        order = self.frozen_subscription()
+        order = self.order
         invoice = order.with_user(self.accountant)._create_invoices()
         invoice.action_post()
         self.flush_chatter()
@@ -394,13 +411,13 @@ class TestPaymentExceptionPaid(PaymentExceptionCommon):
         self.assertFalse(order.payment_exception)
 
     def test_no_reference_is_needed(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve(order, "paid")
         self.assertEqual(order.period_ids.status, "paid")
         self.assertDates(self.payments(order), date="2027-01-31")
 
     def test_closed_subscription_stays_closed(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.subscription_close(self.reason.id)
         self.resolve_as_paid(order)
         self.assertEqual((order.subscription_state, order.period_ids.status), ("churned", "paid"))
@@ -511,8 +528,13 @@ class TestPaymentExceptionTicked(PaymentExceptionCommon):
 class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
     """F5: Resolve Payment Failure, when the payment was not made."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("frozen_subscription")
+
     def test_next_run_charges_anew(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve(order, "unpaid")
         self.assertEqual((len(self.calls), order.payment_exception), (1, False))
         with self.provider("done"):
@@ -521,7 +543,7 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
         self.assertEqual(len(set(self.calls)), 2)
 
     def test_next_run_charges_what_was_posted_meanwhile(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.open_invoice(order).action_post()
         self.resolve(order, "unpaid")
         with self.provider("done"):
@@ -529,7 +551,7 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
         self.assertEqual(order.period_ids.status, "paid")
 
     def test_next_run_charges_what_was_invoiced_by_hand_meanwhile(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.invoice(order)
         self.resolve(order, "unpaid")
         with self.provider("done"):
@@ -537,7 +559,7 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
         self.assertEqual(order.period_ids.status, "paid")
 
     def test_charge_whose_answer_is_awaited_is_not_resolved_by_hand(self):
-        order = self.frozen_subscription()
+        order = self.order
         # This test's own connection would not wait for itself.
         awaited = self.charges(order).sudo().copy({"reference": "awaited", "invoice_ids": []})
         awaited.write({"subscription_holds_exception": True, "invoice_ids": self.open_invoice(order).ids})
@@ -550,17 +572,17 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
                 order.payment_exception = False
 
     def test_charge_failed(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve(order, "unpaid")
         self.assertEqual(self.charges(order).mapped("state"), ["error"])
 
     def test_chatter_says_so(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.resolve(order, "unpaid")
         self.assertIn("Payment Failure resolved: not paid", self.chatter(order))
 
     def test_it_is_tried_again_now(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.provider("done"):
             self.resolve(order, "unpaid", retry_now=True)
         self.assertEqual(order.period_ids.status, "paid")
@@ -573,13 +595,13 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
         self.assertEqual(order.period_ids.status, "paid")
 
     def test_trying_again_now_may_be_declined(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.provider("declined"):
             self.resolve(order, "unpaid", retry_now=True)
         self.assertEqual((order.period_ids.status, order.payment_exception), ("declined", False))
 
     def test_closed_subscription_is_not_charged(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.subscription_close(self.reason.id)
         self.resolve(order, "unpaid")
         with self.provider("done"):
@@ -587,7 +609,7 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
         self.assertEqual((len(self.calls), order.payment_exception), (1, False))
 
     def test_closed_subscription_keeps_no_draft_invoice(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.subscription_close(self.reason.id)
         self.resolve(order, "unpaid")
         self.assertEqual(order.sudo().invoice_ids.mapped("state"), ["cancel"])
@@ -598,58 +620,63 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
 class TestPaymentExceptionRights(PaymentExceptionCommon):
     """F5: who may resolve, and what others cannot do meanwhile."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("frozen_subscription")
+
     def test_nothing_to_resolve_is_refused(self):
         order = self.subscription(card=self.card())
         with self.assertRefused("nothing to resolve"):
             order.action_subscription_resolve_exception()
 
     def test_what_was_resolved_meanwhile_is_refused(self):
-        order = self.frozen_subscription()
+        order = self.order
         wizard = order.env["sale.subscription.resolve.wizard"].create({"order_id": order.id, "outcome": "paid"})
         self.notify(self.charges(order), "done")
         with self.assertRefused("nothing to resolve"):
             wizard.action_submit()
 
     def test_salesperson_needs_no_rights_in_invoicing(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertFalse(self.salesperson.has_group("account.group_account_invoice"))
         self.resolve(order, "paid", user=self.salesperson)
         self.assertEqual(order.period_ids.status, "paid")
 
     def test_salesperson_unticks_without_rights_in_invoicing(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order.with_user(self.salesperson))
         self.assertFalse(order.payment_exception)
 
     def test_other_salesperson_does_not_open_the_pop_up(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.assertRaises(AccessError):
             order.with_user(self.other_salesperson).action_subscription_resolve_exception()
 
     def test_other_salesperson_does_not_resolve(self):
-        order = self.frozen_subscription()
+        order = self.order
         wizards = self.env["sale.subscription.resolve.wizard"].with_user(self.other_salesperson)
         wizard = wizards.create({"order_id": order.id, "outcome": "paid"})
         with self.assertRaises(AccessError):
             wizard.action_submit()
 
     def test_other_salesperson_does_not_untick(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.assertRaises(AccessError):
             order.with_user(self.other_salesperson).payment_exception = False
 
     def test_accountant_without_rights_in_sales_does_not_untick(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.assertRaises(AccessError):
             order.with_user(self.accountant).payment_exception = False
 
     def test_pop_up_names_the_payment(self):
-        order = self.frozen_subscription()
+        order = self.order
         wizard = order.env["sale.subscription.resolve.wizard"].create({"order_id": order.id, "outcome": "paid"})
         self.assertIn(self.calls[0], wizard.question)
 
     def test_pop_up_opens_for_the_salesperson(self):
-        order = self.frozen_subscription()
+        order = self.order
         action = order.action_subscription_resolve_exception()
         wizards = order.env[action["res_model"]].with_context(**action["context"])
         with Form(wizards) as form:
@@ -681,7 +708,7 @@ class TestPaymentExceptionRights(PaymentExceptionCommon):
             self.online_payment(self.open_invoice(order))
 
     def test_online_payment_of_the_order_is_refused(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.assertRefused("is being processed"):
             self.online_payment(order)
 
@@ -706,7 +733,7 @@ class TestPaymentExceptionRights(PaymentExceptionCommon):
         self.assertEqual(order.period_ids.status, "paid")
 
     def test_other_orders_of_the_customer_can_be_paid(self):
-        self.frozen_subscription()
+        self.assertTrue(self.order.payment_exception)
         other = self.subscription()
         invoice = self.invoice(other)
         self.register_payment(invoice)

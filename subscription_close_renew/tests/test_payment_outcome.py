@@ -482,6 +482,11 @@ class TestPaymentAnswer(SubscriptionPaymentCommon):
 class TestPaymentNotification(SubscriptionPaymentCommon):
     """P1, P5: what the provider tells later, in whatever order and how often ever."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("frozen_subscription")
+
     def frozen_subscription(self):
         """Return a subscription the outcome of whose first charge is unknown."""
         order = self.subscription(card=self.card())
@@ -498,14 +503,14 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         return order
 
     def test_late_success_resolves_the_exception(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.notify(self.charges(order), "done")
         self.assertFalse(order.payment_exception)
         self.assertEqual(order.period_ids.status, "paid")
         self.assertDates(order, next_invoice_date="2027-02-28")
 
     def test_late_failure_is_a_decline_that_is_tried_again(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.notify(self.charges(order), "declined")
         self.assertFalse(order.payment_exception)
         self.assertEqual((order.period_ids.state, order.period_ids.status), ("invoiced", "declined"))
@@ -515,7 +520,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertEqual(len(set(self.calls)), 2)
 
     def test_late_promise_ends_the_exception(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.notify(self.charges(order), "pending")
         self.assertEqual((order.payment_exception, order.period_ids.status), (False, "pending"))
 
@@ -527,7 +532,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertEqual((order.payment_exception, order.period_ids.status), (True, "unknown"))
 
     def test_success_told_three_times_is_paid_once(self):
-        order = self.frozen_subscription()
+        order = self.order
         for _time in range(3):
             self.notify(self.charges(order), "done")
         self.assertEqual(len(self.payments(order)), 1)
@@ -546,14 +551,14 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertDates(order.period_ids, retry_date=False)
 
     def test_failure_told_three_times_is_one_decline(self):
-        order = self.frozen_subscription()
+        order = self.order
         for _time in range(3):
             self.notify(self.charges(order), "declined")
         self.assertEqual(order.period_ids.attempt_count, 1)
         self.assertEqual(len(self.mails(order)), 1)
 
     def test_success_that_odoo_has_forgotten_is_settled_by_billing(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.on("2027-02-02"):
             self.notify(self.charges(order), "done", carried_out=False)
         with self.on("2027-02-12"):
@@ -565,7 +570,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertEqual(len(self.calls), 1)
 
     def test_failure_that_odoo_has_forgotten_is_settled_by_billing(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.on("2027-02-02"):
             self.notify(self.charges(order), "declined", carried_out=False)
         with self.provider("done"):
@@ -573,6 +578,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertEqual((order.payment_exception, order.period_ids.status), (False, "declined"))
 
     def test_late_success_of_an_older_attempt_pays_the_period(self):
+        self.calls.clear()
         order = self.twice_declined_subscription()
         self.notify(self.charges(order)[0], "done")
         self.assertEqual((order.period_ids.status, order.payment_failure), ("paid", False))
@@ -647,14 +653,14 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
                 self.assertEqual(order.period_ids.sorted("date_start").mapped("status"), ["paid", "invoiced"])
 
     def test_late_success_after_the_close_settles_its_invoice(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.subscription_close(self.reason.id)
         self.notify(self.charges(order), "done")
         period = order.period_ids.sudo()
         self.assertEqual((period.status, period.invoice_ids.state), ("paid", "posted"))
 
     def test_late_success_does_not_reopen(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.subscription_close(self.reason.id)
         self.notify(self.charges(order), "done")
         self.assertEqual(order.subscription_state, "churned")
@@ -662,7 +668,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertFalse(order.payment_exception)
 
     def test_late_failure_after_the_close_leaves_nothing_behind(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.subscription_close(self.reason.id)
         self.notify(self.charges(order), "declined")
         self.assertFalse(order.period_ids)
@@ -671,7 +677,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertEqual(self.mails(order), [])
 
     def test_closed_with_an_unknown_charge_is_not_charged_again(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.subscription_close(self.reason.id)
         self.notify(self.charges(order), "declined")
         with self.provider("done"):
@@ -679,13 +685,13 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertEqual(len(self.calls), 1)
 
     def test_success_pays_the_invoice_that_somebody_posted_meanwhile(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.sudo().period_ids.invoice_ids.action_post()
         self.notify(self.charges(order), "done")
         self.assertEqual((order.period_ids.status, order.payment_exception), ("paid", False))
 
     def test_cancelled_payment_is_a_decline(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.notify(self.charges(order), "cancelled")
         self.assertEqual((order.payment_exception, order.period_ids.status), (False, "declined"))
 

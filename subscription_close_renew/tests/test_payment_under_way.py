@@ -11,8 +11,14 @@ REFUSED = "is being processed"
 class TestPaymentUnderWay(PaymentExceptionCommon):
     """P1: while a payment is unknown or pending, what it pays stays as it is."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("frozen_subscription")
+
     def pending_subscription(self):
-        """Return a subscription whose first charge is pending: its invoice is posted."""
+        """Return a subscription whose first charge is pending: its invoice is posted. It is what counts from now on."""
+        self.calls.clear()
         order = self.subscription(card=self.card())
         with self.provider("pending"):
             self.bill()
@@ -33,59 +39,60 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
     # Unknown: the invoice is a draft
 
     def test_draft_is_not_deleted(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertHeld(order, self.open_invoice(order).unlink)
 
     def test_draft_is_not_cancelled(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertHeld(order, self.open_invoice(order).button_cancel)
 
     def test_draft_is_not_cancelled_without_the_button(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertHeld(order, lambda: self.open_invoice(order).write({"state": "cancel"}))
 
     def test_price_does_not_change(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertHeld(order, lambda: self.open_invoice(order).invoice_line_ids.write({"price_unit": 1}))
 
     def test_price_does_not_change_in_the_form(self):
-        order = self.frozen_subscription()
+        order = self.order
         invoice = self.open_invoice(order)
         change = [Command.update(invoice.invoice_line_ids.id, {"quantity": 3})]
         self.assertHeld(order, lambda: invoice.write({"invoice_line_ids": change}))
 
     def test_no_line_is_added(self):
-        order = self.frozen_subscription()
+        order = self.order
         invoice = self.open_invoice(order)
         values = {"move_id": invoice.id, "product_id": self.one_time_product.id, "price_unit": 30}
         self.assertHeld(order, lambda: invoice.invoice_line_ids.create(values))
 
     def test_no_line_is_removed(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertHeld(order, lambda: self.open_invoice(order).invoice_line_ids.unlink())
 
     def test_no_one_time_line_is_removed(self):
+        self.calls.clear()
         order = self.frozen_subscription(lines=[self.line(), self.line(self.one_time_product)])
         lines = self.open_invoice(order).invoice_line_ids
         self.assertHeld(order, lines.filtered(lambda line: line.product_id == self.one_time_product).unlink)
 
     def test_customer_does_not_change(self):
-        order = self.frozen_subscription()
+        order = self.order
         other = self.env["res.partner"].create({"name": "Other Customer"})
         self.assertHeld(order, lambda: self.open_invoice(order).write({"partner_id": other.id}))
 
     def test_currency_does_not_change(self):
-        order = self.frozen_subscription()
+        order = self.order
         euro = self.env.ref("base.EUR")
         euro.active = True
         self.assertHeld(order, lambda: self.open_invoice(order).write({"currency_id": euro.id}))
 
     def test_charge_is_not_taken_from_its_invoice(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertHeld(order, lambda: self.open_invoice(order).write({"transaction_ids": [Command.clear()]}))
 
     def test_invoice_is_not_taken_from_its_charge(self):
-        order = self.frozen_subscription()
+        order = self.order
         charge = self.charges(order).with_user(self.accountant).sudo(False)
         self.assertHeld(order, lambda: charge.write({"invoice_ids": [Command.clear()]}))
 
@@ -97,31 +104,31 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
                 charge.write(values)
 
     def test_charge_is_not_deleted(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertHeld(order, self.charges(order).unlink)
 
     def test_order_is_not_cancelled(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.assertHeld(order, order.action_cancel)
 
     def test_order_is_not_deleted(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.assertRaises(UserError):
             order.sudo().unlink()
 
     def test_refusal_names_the_payment(self):
-        order = self.frozen_subscription()
+        order = self.order
         with self.assertRefused(self.calls[0]):
             self.open_invoice(order).button_cancel()
 
     def test_posting_is_possible(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.open_invoice(order).action_post()
         self.notify(self.charges(order), "done")
         self.assertEqual(order.period_ids.status, "paid")
 
     def test_what_is_no_part_of_the_amount_can_change(self):
-        order = self.frozen_subscription()
+        order = self.order
         invoice = self.open_invoice(order)
         invoice.ref = "PO 4711"
         invoice.invoice_line_ids.name = "Coffee"
@@ -130,7 +137,7 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
     # Unknown, and an invoice made by hand
 
     def test_invoice_made_by_hand_takes_the_place_and_is_held(self):
-        order = self.frozen_subscription()
+        order = self.order
         invoice = order.with_user(self.accountant)._create_invoices()
         invoice.action_post()
         self.flush_chatter()
@@ -174,7 +181,7 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
     # No longer under way
 
     def test_unticked_draft_can_be_cancelled(self):
-        order = self.frozen_subscription()
+        order = self.order
         self.untick(order)
         self.open_invoice(order).button_cancel()
         with self.provider("done"):
@@ -208,7 +215,7 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
         self.assertEqual(invoice.state, "draft")
 
     def test_close_leaves_the_charge_to_its_outcome(self):
-        order = self.frozen_subscription()
+        order = self.order
         order.subscription_close(self.reason.id)
         self.notify(self.charges(order), "done")
         self.assertEqual((order.subscription_state, order.period_ids.status), ("churned", "paid"))

@@ -12,8 +12,13 @@ BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_or
 class TestPeersMistakes(SubscriptionCommon):
     """What other subscription addons got wrong, each named after the mistake."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def test_dates_do_not_drift_from_the_31st_to_the_28th_for_good(self):
-        order = self.subscription()
+        order = self.order
         for day in ("2027-01-31", "2027-02-28", "2027-03-31"):
             self.bill(day)
         self.assertDates(order, next_invoice_date="2027-04-30")
@@ -33,7 +38,7 @@ class TestPeersMistakes(SubscriptionCommon):
         self.assertEqual([len(self.invoices(order)) for order in (bad, good)], [0, 1])
 
     def test_one_bad_record_does_not_roll_back_the_good_ones(self):
-        good, bad = self.subscription(), self.subscription(lines=[self.line(price_unit=-1)])
+        good, bad = self.order, self.subscription(lines=[self.line(price_unit=-1)])
         with mute_logger(BATCH_LOGGER):
             self.bill()
         self.assertEqual([len(self.invoices(order)) for order in (bad, good)], [0, 1])
@@ -57,13 +62,13 @@ class TestPeersMistakes(SubscriptionCommon):
         self.assertDates(order, next_invoice_date="2027-02-28")
 
     def test_subscription_without_a_next_date_stops_no_other(self):
-        lost, good = self.subscription(), self.subscription()
+        lost, good = self.order, self.subscription()
         lost.next_invoice_date = False
         self.bill()
         self.assertEqual([len(self.invoices(order)) for order in (lost, good)], [0, 1])
 
     def test_subscription_without_a_next_date_can_be_opened(self):
-        order = self.subscription()
+        order = self.order
         order.next_invoice_date = False
         self.assertTrue(order.billing_status)
         self.assertFalse(order.is_billing_due)
@@ -99,19 +104,19 @@ class TestPeersMistakes(SubscriptionCommon):
         self.assertDates(order, start_date="2026-06-15", anchor_date="2026-06-15")
 
     def test_closing_needs_a_reason_and_leaves_no_next_date(self):
-        order = self.subscription()
+        order = self.order
         with self.assertRefused("Choose a close reason"):
             order.subscription_close(False)
         order.subscription_close(self.reason.id)
         self.assertDates(order, next_invoice_date=False)
 
     def test_state_is_not_set_by_hand_past_the_pop_up(self):
-        order = self.subscription()
+        order = self.order
         with self.assertRefused("cannot be set manually"):
             order.subscription_state = "churned"
 
     def test_closing_three_from_the_list_closes_three(self):
-        orders = self.subscription() | self.subscription() | self.subscription()
+        orders = self.order | self.subscription() | self.subscription()
         action = orders.action_subscription_close()
         wizards = self.env["sale.subscription.close.wizard"].with_user(self.salesperson)
         with Form(wizards.with_context(**action["context"])) as form:
@@ -120,13 +125,13 @@ class TestPeersMistakes(SubscriptionCommon):
         self.assertEqual(set(orders.mapped("subscription_state")), {"churned"})
 
     def test_salesperson_of_own_documents_does_not_close_those_of_others(self):
-        order = self.subscription().with_user(self.other_salesperson)
+        order = self.order.with_user(self.other_salesperson)
         with self.assertRaises(AccessError):
             order.subscription_close(self.reason.id)
         self.assertEqual(order.sudo().subscription_state, "progress")
 
     def test_salesperson_of_own_documents_does_not_see_those_of_others(self):
-        order = self.subscription()
+        order = self.order
         self.bill()
         orders = order.with_user(self.other_salesperson)
         self.assertFalse(orders.search([("id", "=", order.id)]))

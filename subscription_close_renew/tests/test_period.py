@@ -12,8 +12,13 @@ from .common import SubscriptionCommon
 class TestPeriod(SubscriptionCommon):
     """P4: one invoice per subscription and period; periods tile."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def test_posted_invoice_bills_the_period_that_is_due(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order)
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
         self.assertEqual(order.period_ids.sudo().invoice_ids, invoice)
@@ -32,13 +37,13 @@ class TestPeriod(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
 
     def test_draft_invoice_bills_nothing(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order, post=False)
         self.assertFalse(order.period_ids)
         self.assertDates(order, next_invoice_date="2027-01-31")
 
     def test_subscription_of_the_31st_does_not_drift(self):
-        order = self.subscription()
+        order = self.order
         for _month in range(4):
             self.invoice(order)
         self.assertEqual(
@@ -66,25 +71,25 @@ class TestPeriod(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [("2026-06-15", "2026-07-15")])
 
     def test_one_invoice_of_two_subscriptions_bills_a_period_of_each(self):
-        orders = self.subscription() | self.subscription(plan=self.weekly)
+        orders = self.order | self.subscription(plan=self.weekly)
         orders.with_user(self.accountant)._create_invoices().action_post()
         self.assertEqual([self.billed_periods(order)[0][1] for order in orders], ["2027-02-28", "2027-02-07"])
 
     def test_invoice_reset_to_draft_frees_its_period(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order).button_draft()
         self.assertEqual(self.billed_periods(order), [])
         self.assertDates(order, next_invoice_date="2027-01-31")
 
     def test_cancelled_invoice_frees_its_period(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order)
         invoice.button_draft()
         invoice.button_cancel()
         self.assertEqual(self.billed_periods(order), [])
 
     def test_invoice_posted_again_bills_the_same_period(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order)
         self.reset(invoice)
         invoice.action_post()
@@ -92,14 +97,14 @@ class TestPeriod(SubscriptionCommon):
         self.assertDates(order, next_invoice_date="2027-02-28")
 
     def test_invoice_reset_and_posted_in_one_breath_bills_the_same_period(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order)
         invoice.button_draft()
         invoice.action_post()
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
 
     def test_earlier_invoice_posted_again_bills_the_same_period(self):
-        order = self.subscription()
+        order = self.order
         january = self.invoice(order)
         self.invoice(order)
         self.reset(january)
@@ -109,7 +114,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertDates(order, next_invoice_date="2027-03-31")
 
     def test_two_invoices_posted_again_bill_their_own_periods_in_any_order(self):
-        order = self.subscription()
+        order = self.order
         january, february = self.invoice(order), self.invoice(order)
         self.reset(january | february)
         february.action_post()
@@ -136,7 +141,7 @@ class TestPeriod(SubscriptionCommon):
             self.env.flush_all()
 
     def test_period_can_be_billed_again_once_it_was_cancelled(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order)
         self.reset(invoice)
         invoice.button_cancel()
@@ -145,7 +150,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
 
     def test_period_freed_during_a_pause_is_not_billed_over_what_follows(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order)
         with self.on("2027-02-10"):
             order.subscription_pause()
@@ -158,7 +163,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertNoOverlap(order)
 
     def test_period_freed_while_closed_is_not_billed_over_what_follows(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order)
         with self.on("2027-02-10"):
             order.subscription_close(self.reason.id)
@@ -199,7 +204,7 @@ class TestPeriod(SubscriptionCommon):
         return invoice.browse(getattr(wizard, method)()["res_id"])
 
     def test_full_credit_note_frees_the_period(self):
-        order = self.subscription()
+        order = self.order
         note = self.credit(self.invoice(order), "refund_moves")
         note.action_post()
         self.assertEqual((note.move_type, note.state), ("out_refund", "posted"))
@@ -207,7 +212,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertDates(order, next_invoice_date="2027-01-31")
 
     def test_partial_credit_note_frees_no_period(self):
-        order = self.subscription()
+        order = self.order
         note = self.credit(self.invoice(order), "refund_moves")
         note.invoice_line_ids.price_unit = 40
         note.action_post()
@@ -215,7 +220,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertDates(order, next_invoice_date="2027-02-28")
 
     def test_credit_note_taken_back_lets_its_invoice_bill_the_period_again(self):
-        order = self.subscription()
+        order = self.order
         note = self.credit(self.invoice(order), "refund_moves")
         note.action_post()
         note.button_draft()
@@ -223,7 +228,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertDates(order, next_invoice_date="2027-02-28")
 
     def test_chatter_tells_that_a_credited_period_is_invoiced_again(self):
-        order = self.subscription()
+        order = self.order
         self.credit(self.invoice(order), "refund_moves").action_post()
         self.assertIn("credited in full: its period (01/31/2027 to 02/27/2027)", self.chatter(order))
 
@@ -248,14 +253,14 @@ class TestPeriod(SubscriptionCommon):
         self.assertIn("will not be invoiced again", self.chatter(order))
 
     def test_chatter_says_that_a_credited_period_waits_for_the_end_of_a_pause(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order)
         order.subscription_pause()
         self.credit(invoice, "refund_moves").action_post()
         self.assertIn("when the subscription is resumed", self.chatter(order))
 
     def test_invoice_that_replaces_a_credited_one_bills_no_other_period(self):
-        order = self.subscription()
+        order = self.order
         replacement = self.credit(self.invoice(order), "modify_moves")
         replacement.action_post()
         self.assertEqual((replacement.move_type, replacement.state), ("out_invoice", "posted"))
@@ -263,26 +268,26 @@ class TestPeriod(SubscriptionCommon):
         self.assertDates(order, next_invoice_date="2027-02-28")
 
     def test_duplicate_of_an_invoice_bills_no_period(self):
-        order = self.subscription()
+        order = self.order
         duplicate = self.invoice(order).copy()
         duplicate.invoice_date = "2027-01-31"
         duplicate.action_post()
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
 
     def test_period_is_named_after_its_order_and_dates(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order)
         self.assertEqual(order.period_ids.display_name, f"{order.name}, 01/31/2027 to 02/27/2027")
 
     def test_accountant_without_rights_in_sales_posts_and_resets(self):
-        order = self.subscription()
+        order = self.order
         invoice = self.invoice(order)
         self.assertFalse(invoice.env.user.has_group("sales_team.group_sale_salesman"))
         invoice.button_draft()
         self.assertFalse(order.period_ids.filtered(lambda period: period.state == "invoiced"))
 
     def test_invoice_of_what_was_added_belongs_to_the_billed_period(self):
-        order = self.subscription()
+        order = self.order
         order.with_user(self.accountant)._create_invoices().action_post()
         order.order_line.product_uom_qty = 3
         invoice = order.with_user(self.accountant)._create_invoices()
@@ -299,7 +304,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
 
     def test_period_is_free_only_when_none_of_its_invoices_counts(self):
-        order = self.subscription()
+        order = self.order
         first = order.with_user(self.accountant)._create_invoices()
         first.action_post()
         order.order_line.product_uom_qty = 3
@@ -311,7 +316,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [])
 
     def test_completing_invoice_that_is_posted_again_bills_no_other_period(self):
-        order = self.subscription()
+        order = self.order
         order.with_user(self.accountant)._create_invoices().action_post()
         order.order_line.product_uom_qty = 3
         second = order.with_user(self.accountant)._create_invoices()
@@ -321,7 +326,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
 
     def test_period_inside_a_billed_one_is_refused(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order)
         # As an earlier version let people do.
         order._write_subscription({"next_invoice_date": "2027-02-15"})

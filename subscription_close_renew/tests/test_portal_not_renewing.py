@@ -7,10 +7,16 @@ from .test_term import TermCommon
 class PortalNotRenewingCase(PortalCase, TermCommon):
     """A subscription that ends on 28 February; its automatic renewal was announced on the 14th."""
 
-    def setUp(self):
-        super().setUp()
-        self.order = self.termed()
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.made_once("announced")
+
+    def announced(self):
+        """Return a subscription of whose renewal on 28 February the customer was told today."""
+        order = self.termed()
         self.nightly("2027-02-14")
+        return order
 
     def refuse(self, user=None, link=False, order=None, **kwargs):
         """Press the button Do Not Renew and confirm it."""

@@ -14,6 +14,11 @@ from .payment_common import SubscriptionPaymentCommon
 class TestRenewConditions(SubscriptionCommon):
     """E1: what is missing is said, and what to do about it."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.paid_subscription()
+
     def assertNotRenewed(self, order, words):
         with self.assertRefused(words):
             order.subscription_renew()
@@ -56,11 +61,11 @@ class TestRenewConditions(SubscriptionCommon):
         self.assertNotRenewed(order, "is not paid. .*register the payment")
 
     def test_paid_subscription_is_renewed(self):
-        order = self.paid_subscription()
+        order = self.order
         self.assertEqual(self.renewal(order).subscription_state, "renewal")
 
     def test_later_period_may_be_unpaid(self):
-        order = self.paid_subscription()
+        order = self.order
         self.invoice(order)
         self.assertTrue(self.renewal(order))
 
@@ -70,7 +75,7 @@ class TestRenewConditions(SubscriptionCommon):
         self.assertTrue(self.renewal(order))
 
     def test_first_period_that_was_credited_is_invoiced_again_first(self):
-        order = self.paid_subscription()
+        order = self.order
         self.invoices(order)._reverse_moves(cancel=True)
         self.assertNotRenewed(order, "is not invoiced")
 
@@ -79,18 +84,18 @@ class TestRenewConditions(SubscriptionCommon):
         self.assertNotRenewed(order, r"has been closed \(Churned\) since 01/31/2027.*Create a new quotation")
 
     def test_renewed_subscription_names_its_renewal(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         with self.assertRefused(f"been renewed by {renewal.name}. Renew that order instead"):
             order.subscription_renew()
 
     def test_paused_subscription_is_resumed_first(self):
-        order = self.paid_subscription()
+        order = self.order
         order.subscription_pause()
         self.assertNotRenewed(order, "is paused. .*resume it")
 
     def test_payment_failure_is_resolved_first(self):
-        order = self.paid_subscription()
+        order = self.order
         order.sudo().payment_exception = True
         self.assertNotRenewed(order, "resolve the payment failure")
 
@@ -108,35 +113,40 @@ class TestRenewConditions(SubscriptionCommon):
 class TestRenewalQuotation(SubscriptionPaymentCommon):
     """E2, E3, E5: the quotation is filled in, found again and linked."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.paid_subscription()
+
     def test_quotation_is_shown_at_once(self):
-        order = self.paid_subscription()
+        order = self.order
         action = order.action_subscription_renew()
         self.assertEqual((action["res_model"], action["res_id"]), ("sale.order", order.renewal_ids.id))
 
     def test_quotation_is_a_draft_that_renews_the_subscription(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         self.assertEqual((renewal.state, renewal.subscription_state), ("draft", "renewal"))
         self.assertEqual((renewal.subscription_id, renewal.origin_order_id), (order, order))
 
     def test_pressed_again_the_same_quotation_is_shown(self):
-        order = self.paid_subscription()
+        order = self.order
         self.assertEqual(order.subscription_renew(), order.subscription_renew())
 
     def test_quotation_that_was_sent_is_found_again(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         renewal.action_quotation_sent()
         self.assertEqual(self.renewal(order), renewal)
 
     def test_quotation_of_a_colleague_is_found(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order, user=self.sales_lead)
         renewal.user_id = self.sales_lead
         self.assertEqual(order.subscription_renew(), renewal.id)
 
     def test_quotation_is_found_also_when_nothing_new_could_be_made(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         order.subscription_pause()
         self.assertEqual(self.renewal(order), renewal)
@@ -160,7 +170,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         self.assertEqual([renewal[name] for name in names], [order[name] for name in names])
 
     def test_salesperson_stays_also_when_a_colleague_renews(self):
-        order = self.paid_subscription()
+        order = self.order
         self.assertEqual(self.renewal(order, user=self.sales_lead).user_id, self.salesperson)
 
     def test_payment_method_is_kept(self):
@@ -201,11 +211,11 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         self.assertEqual(lines[0].name, "Beans")
 
     def test_quotation_begins_where_the_paid_period_ends(self):
-        order = self.paid_subscription()
+        order = self.order
         self.assertDates(self.renewal(order), start_date="2027-02-28", next_invoice_date=False, end_date=False)
 
     def test_quotation_brings_no_revenue_before_it_is_confirmed(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         self.assertFalse(renewal.movement_ids)
         self.assertEqual(self.movements(order), [("new", "2027-01-31", 100.0)])
@@ -227,14 +237,14 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         self.assertEqual((line.price_unit, line.discount), (80.0, 5.0))
 
     def test_list_price_that_changed_meanwhile_is_not_asked_for(self):
-        order = self.paid_subscription()
+        order = self.order
         self.recurring_product.list_price = 130.0
         line = self.renewal(order).order_line
         line.product_uom_qty = 2
         self.assertEqual(line.price_unit, 100.0)
 
     def test_both_chatters_link_to_each_other(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         for record, words, other in (
             (renewal, "Renews the subscription", order),
@@ -244,7 +254,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
             self.assertRegex(body, f'<a [^>]*data-oe-id="{other.id}"[^>]*>{other.name}</a>'.replace('"', "['\"]"))
 
     def test_who_renews_does_not_follow_the_subscription(self):
-        order = self.paid_subscription()
+        order = self.order
         self.renewal(order, user=self.sales_lead)
         self.assertNotIn(self.sales_lead.partner_id, order.message_partner_ids)
 
@@ -253,24 +263,24 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
             self.renewal(self.paid_subscription()).subscription_renew()
 
     def test_duplicate_of_a_renewal_renews_nothing(self):
-        copy = self.renewal(self.paid_subscription()).copy()
+        copy = self.renewal(self.order).copy()
         self.assertEqual((copy.subscription_id, copy.subscription_state), (copy.browse(), "quotation"))
         self.assertFalse(copy.order_line.renewed_line_id)
 
     def test_cancelled_quotation_makes_room_for_another(self):
-        order = self.paid_subscription()
+        order = self.order
         first = self.renewal(order)
         first.action_cancel()
         self.assertNotEqual(self.renewal(order), first)
         self.assertEqual(order.subscription_state, "progress")
 
     def test_deleted_quotation_makes_room_for_another(self):
-        order = self.paid_subscription()
+        order = self.order
         self.renewal(order).with_user(self.administrator).unlink()
         self.assertTrue(self.renewal(order).exists())
 
     def test_cancelled_quotation_is_not_taken_back_while_another_is_open(self):
-        order = self.paid_subscription()
+        order = self.order
         first = self.renewal(order)
         first.action_cancel()
         self.renewal(order)
@@ -278,7 +288,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
             first.action_draft()
 
     def test_cancelled_quotation_can_be_taken_back(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         renewal.action_cancel()
         renewal.action_draft()
@@ -352,6 +362,11 @@ class TestRenewalPricing(SubscriptionCommon):
 class TestRenewalConfirmed(SubscriptionPaymentCommon):
     """E6: both change, or neither; no period twice, none skipped."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.paid_subscription()
+
     def assertTiled(self, *orders, until):
         """Check that the orders of a chain bill from 31 January on without a gap and without an overlap."""
         periods = sorted(period for order in orders for period in self.billed_periods(order))
@@ -360,21 +375,21 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertEqual(ends[-1], until)
 
     def test_renewal_runs_and_its_parent_is_renewed(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         self.assertEqual((renewal.state, renewal.subscription_state), ("sale", "progress"))
         self.assertEqual((order.state, order.subscription_state), ("sale", "renewed"))
         self.assertDates(order, next_invoice_date=False)
 
     def test_chatter_of_the_parent_says_what_renewed_it(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         message = self.last_message(order)
         self.assertIn(renewal.name, message.body)
         self.assertEqual(self.changes(message)["subscription_state"], ("In Progress", "Renewed"))
 
     def test_confirmed_early_it_begins_where_the_paid_period_ends(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         self.assertDates(renewal, start_date="2027-02-28", next_invoice_date="2027-02-28", anchor_date="2027-01-31")
         self.bill(until="2027-02-27")
@@ -383,7 +398,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertTiled(order, renewal, until="2027-04-30")
 
     def test_confirmed_late_it_begins_after_what_the_parent_was_billed_meanwhile(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         self.bill(until="2027-03-31")
         renewal.action_confirm()
@@ -392,7 +407,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertTiled(order, renewal, until="2027-06-30")
 
     def test_confirmed_while_the_parent_is_overdue_the_renewal_bills_what_is_missing(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         with self.on("2027-05-15"):
             renewal.action_confirm()
@@ -401,7 +416,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertTiled(order, renewal, until="2027-05-31")
 
     def test_draft_invoice_of_the_parents_next_period_is_dropped(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         draft = self.invoice(order, post=False)
         renewal.action_confirm()
@@ -410,7 +425,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertTiled(order, renewal, until="2027-03-31")
 
     def test_draft_invoice_cannot_bill_the_parent_afterwards(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         draft = self.invoice(order, post=False)
         renewal.action_confirm()
@@ -421,7 +436,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertDates(order, next_invoice_date=False)
 
     def test_draft_invoice_of_one_time_lines_stays(self):
-        order = self.paid_subscription()
+        order = self.order
         order.order_line = [self.line(self.one_time_product)]
         line = order.order_line.filtered(lambda line: not line.is_recurring)
         values = order.with_user(self.accountant)._prepare_invoice()
@@ -464,14 +479,14 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertEqual(len(self.charges(renewal)), 1)
 
     def test_other_open_renewals_are_cancelled(self):
-        order = self.paid_subscription()
+        order = self.order
         other = self.quotation(subscription_id=order.id, user=self.sales_lead)
         renewal = self.quotation(subscription_id=order.id)
         renewal.action_confirm()
         self.assertEqual((renewal.state, other.state), ("sale", "cancel"))
 
     def test_two_renewals_of_one_subscription_are_not_confirmed_at_once(self):
-        order = self.paid_subscription()
+        order = self.order
         renewals = self.quotation(subscription_id=order.id) | self.quotation(subscription_id=order.id)
         with self.assertRaises(UserError), mute_logger("odoo.sql_db"), self.cr.savepoint():
             renewals.action_confirm()
@@ -479,7 +494,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertEqual(order.subscription_state, "progress")
 
     def test_renewal_of_a_closed_subscription_is_refused(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         order.subscription_close(self.reason.id)
         self.assertEqual(renewal.state, "cancel")
@@ -498,7 +513,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
             renewal.action_confirm()
 
     def test_renewal_without_a_plan_is_refused(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         renewal.plan_id = False
         renewal.order_line = [Command.clear(), self.line(self.one_time_product)]
@@ -516,7 +531,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertLedgerAgrees(order | renewal)
 
     def test_renewal_of_a_renewed_subscription_is_refused(self):
-        order = self.paid_subscription()
+        order = self.order
         first = self.renewal(order)
         second = self.quotation(subscription_id=order.id)
         second.action_confirm()
@@ -525,7 +540,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
             first.action_confirm()
 
     def test_renewal_of_a_paused_subscription_is_refused(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         order.subscription_pause()
         with self.assertRefused("is paused. .*resume it"):
@@ -535,7 +550,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertEqual(order.subscription_state, "renewed")
 
     def test_renewal_waits_for_a_freed_period_in_the_middle(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         first = self.invoices(order)
         self.invoice(order)
@@ -544,7 +559,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
             renewal.action_confirm()
 
     def test_renewed_subscription_forgets_its_planned_close(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         order.subscription_close(self.reason.id, when="date", date="2027-03-15")
         renewal.action_confirm()
@@ -554,7 +569,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertEqual((order.subscription_state, renewal.subscription_state), ("renewed", "progress"))
 
     def test_renewed_subscription_is_not_billed_closed_or_cancelled(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         self.bill(until="2027-06-30")
         self.expire(until="2027-06-30")
@@ -566,7 +581,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertEqual(renewal.subscription_state, "progress")
 
     def test_renewal_that_is_cancelled_lets_its_parent_go_on(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         renewal.action_cancel()
         self.assertEqual((order.subscription_state, renewal.subscription_state), ("progress", "renewal"))
@@ -575,14 +590,14 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertTiled(order, renewal, until="2027-03-31")
 
     def test_renewal_that_was_invoiced_is_not_cancelled(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         self.bill(until="2027-02-28")
         with self.assertRefused("is active and has been invoiced"):
             renewal.action_cancel()
 
     def test_cancelled_renewal_is_confirmed_again(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         renewal.action_cancel()
         self.bill(until="2027-02-28")
@@ -592,7 +607,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertDates(renewal, start_date="2027-03-31")
 
     def test_renewal_with_other_periods_has_an_anchor_of_its_own(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         renewal.plan_id = self.yearly
         renewal.action_confirm()
@@ -601,7 +616,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertTiled(order, renewal, until="2028-02-28")
 
     def test_failure_at_the_parent_leaves_the_renewal_a_quotation(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         take_over = patch.object(type(order), "_take_over_mrr", side_effect=ValueError("Out of beans"))
         with take_over, self.assertRaisesRegex(ValueError, "Out of beans"), self.cr.savepoint():
@@ -610,7 +625,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertFalse(renewal.movement_ids)
 
     def test_subscription_is_renewed_again_and_again(self):
-        orders = first = self.paid_subscription()
+        orders = first = self.order
         for _year in range(3):
             renewal = self.renewed_by(orders[-1])
             self.register_payment(self.invoice(renewal))
@@ -620,7 +635,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertTiled(*orders, until="2027-05-31")
 
     def test_extra_products_are_billed_from_the_renewal_on(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         renewal.order_line = [self.line(self.one_time_product), self.line(quantity=2)]
         renewal.action_confirm()
@@ -628,7 +643,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertEqual(self.invoices(renewal).amount_untaxed, 330.0)
 
     def test_signature_confirms_as_on_any_quotation(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewal(order)
         renewal.action_quotation_sent()
         self.assertTrue(renewal._has_to_be_signed())
@@ -786,18 +801,23 @@ class TestExpiredRenewal(SubscriptionCommon):
 class TestSalesHistory(SubscriptionCommon):
     """E7: all orders of a chain."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.paid_subscription()
+
     def listed(self, order):
         return order.search(order.action_subscription_history()["domain"])
 
     def test_history_lists_all_orders_of_the_chain(self):
-        order = self.paid_subscription()
+        order = self.order
         renewal = self.renewed_by(order)
         self.assertEqual(self.listed(order), order | renewal)
         self.assertEqual(self.listed(renewal), order | renewal)
         self.assertEqual((order | renewal).mapped("history_count"), [2, 2])
 
     def test_history_of_another_subscription_is_another(self):
-        self.renewed_by(self.paid_subscription())
+        self.renewed_by(self.order)
         order = self.subscription()
         self.assertEqual(self.listed(order), order)
 
@@ -806,7 +826,7 @@ class TestSalesHistory(SubscriptionCommon):
         self.assertEqual((order.history_count, order.origin_order_id), (0, order.browse()))
 
     def test_chain_of_a_running_order_is_not_written_by_hand(self):
-        order, other = self.paid_subscription(), self.subscription()
+        order, other = self.order, self.subscription()
         with self.assertRefused("cannot be set manually"):
             other.subscription_id = order
 
@@ -868,12 +888,17 @@ class TestRenewalAccess(SubscriptionCommon):
 class TestRenewalMail(SubscriptionCommon):
     """E4: Send by Email."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.paid_subscription()
+
     def template(self, order, **context):
         action = order.with_context(**context).action_quotation_send()
         return self.env["mail.template"].browse(action["context"].get("default_template_id"))
 
     def test_renewal_is_sent_with_the_template_for_renewals(self):
-        renewal = self.renewal(self.paid_subscription())
+        renewal = self.renewal(self.order)
         self.assertEqual(self.template(renewal), self.env.ref("subscription_close_renew.mail_template_renewal"))
 
     def test_ordinary_quotation_is_sent_with_odoos_own(self):
@@ -884,15 +909,15 @@ class TestRenewalMail(SubscriptionCommon):
         self.assertEqual(self.template(self.quotation()), self.env.ref("sale.email_template_edi_sale"))
 
     def test_confirmed_renewal_is_sent_with_odoos_own(self):
-        renewal = self.renewed_by(self.paid_subscription())
+        renewal = self.renewed_by(self.order)
         self.assertEqual(self.template(renewal), renewal._get_confirmation_template())
 
     def test_pro_forma_invoice_of_a_renewal_is_sent_as_such(self):
-        renewal = self.renewal(self.paid_subscription())
+        renewal = self.renewal(self.order)
         self.assertEqual(self.template(renewal, proforma=True), self.env.ref("sale.email_template_proforma"))
 
     def test_template_says_what_is_renewed_from_when_on_and_for_how_much(self):
-        renewal = self.renewal(self.paid_subscription())
+        renewal = self.renewal(self.order)
         template = self.env.ref("subscription_close_renew.mail_template_renewal")
         mail = template._generate_template(renewal.ids, ("subject", "body_html"))[renewal.id]
         self.assertIn(renewal.subscription_id.name, mail["subject"])

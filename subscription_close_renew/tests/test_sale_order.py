@@ -258,8 +258,13 @@ class TestPlanOfOrder(SubscriptionCommon):
 class TestCopyAndDraft(SubscriptionCommon):
     """Copies, cancelled orders and quotations made of them begin from nothing."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.subscription()
+
     def test_copy_of_a_closed_subscription_is_a_fresh_quotation(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order)
         order.subscription_close(self.reason.id)
         copy = order.copy()
@@ -271,18 +276,18 @@ class TestCopyAndDraft(SubscriptionCommon):
         self.assertFalse(copy.close_requested_on)
 
     def test_copy_has_no_billed_periods(self):
-        order = self.subscription()
+        order = self.order
         self.invoice(order)
         self.assertFalse(order.copy().period_ids)
 
     def test_copy_begins_a_chain_of_its_own(self):
-        renewal = self.quotation(subscription_id=self.subscription().id)
+        renewal = self.quotation(subscription_id=self.order.id)
         copy = renewal.copy()
         self.assertFalse(copy.subscription_id)
         self.assertEqual(copy.origin_order_id, copy)
 
     def test_renewal_belongs_to_the_chain_of_the_first_order(self):
-        order = self.subscription()
+        order = self.order
         renewal = self.quotation(subscription_id=order.id)
         self.assertEqual(renewal.origin_order_id, order)
 
@@ -293,14 +298,14 @@ class TestCopyAndDraft(SubscriptionCommon):
         self.assertDates(order, start_date=False, anchor_date=False, next_invoice_date=False, end_date=False)
 
     def test_chatter_tells_who_cancelled(self):
-        order = self.subscription()
+        order = self.order
         order._action_cancel()
         message = self.last_message(order)
         self.assertEqual(message.author_id, self.salesperson.partner_id)
         self.assertEqual(self.changes(message)["subscription_state"], ("In Progress", "Quotation"))
 
     def test_cancelled_and_confirmed_again_starts_anew(self):
-        order = self.subscription()
+        order = self.order
         order._action_cancel()
         with self.on("2027-02-10"):
             order.action_draft()
@@ -309,7 +314,7 @@ class TestCopyAndDraft(SubscriptionCommon):
         self.assertDates(order, start_date="2027-02-10", anchor_date="2027-02-10", next_invoice_date="2027-02-10")
 
     def test_planned_close_is_forgotten_with_the_cancelled_order(self):
-        order = self.subscription()
+        order = self.order
         order.subscription_close(self.reason.id, when="date", date="2027-06-01")
         order._action_cancel()
         self.assertFalse(order.close_reason_id)

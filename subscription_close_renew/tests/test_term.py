@@ -206,13 +206,18 @@ class TestTerm(TermCommon):
 class TestAutomaticRenewal(TermCommon):
     """E11: announced N days before, confirmed on the day, unless it was declined."""
 
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.order = cls.termed()
+
     def test_nothing_is_announced_before_its_time(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-13")
         self.assertFalse(order.renewal_ids or order.auto_renew_on)
 
     def test_renewal_is_announced_fourteen_days_before(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         self.assertEqual((order.renewal_ids.state, order.subscription_state), ("sent", "progress"))
         self.assertDates(order, auto_renew_on="2027-02-28", end_date="2027-02-28")
@@ -226,7 +231,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertTrue(order.renewal_ids)
 
     def test_notice_goes_to_the_customer_once(self):
-        order = self.termed()
+        order = self.order
         for day in ("2027-02-14", "2027-02-14", "2027-02-15", "2027-02-27"):
             self.renew(until=day)
         [notice] = self.notices(order)
@@ -235,18 +240,18 @@ class TestAutomaticRenewal(TermCommon):
             self.assertIn(words, body)
 
     def test_notice_links_to_the_quotation_that_can_be_declined(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         [notice] = self.notices(order)
         self.assertIn(f"/my/orders/{order.renewal_ids.id}?access_token=", notice.body)
 
     def test_renewal_is_not_confirmed_before_its_day(self):
-        order = self.termed()
+        order = self.order
         self.nightly("2027-02-14", "2027-02-27")
         self.assertEqual((order.subscription_state, order.renewal_ids.state), ("progress", "sent"))
 
     def test_renewal_is_confirmed_on_its_day(self):
-        order = self.termed()
+        order = self.order
         self.nightly("2027-02-14", "2027-02-28")
         renewal = order.renewal_ids
         self.assertEqual((order.subscription_state, renewal.subscription_state), ("renewed", "progress"))
@@ -275,7 +280,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertChainTiled(order, until="2027-08-31")
 
     def test_renewal_is_declined_and_the_subscription_closes_at_its_end(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         order.renewal_ids._action_cancel()
         self.assertEqual(order.term_end_action, "close")
@@ -288,7 +293,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertEqual(len(self.notices(order)), 1)
 
     def test_announced_quotation_that_is_deleted_counts_as_declined(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         renewal = order.renewal_ids.with_user(self.administrator)
         renewal.action_draft()
@@ -298,7 +303,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertEqual(order.subscription_state, "churned")
 
     def test_customer_is_not_told_of_a_renewal_that_cannot_be_confirmed(self):
-        order = self.termed()
+        order = self.order
         renewal = self.renewal(order)
         renewal.order_line.unlink()
         with mute_logger(BATCH_LOGGER):
@@ -310,7 +315,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertDates(order, auto_renew_on="2027-03-01")
 
     def test_quotation_that_was_declined_before_the_notice_declines_nothing_afterwards(self):
-        order = self.termed()
+        order = self.order
         earlier = self.renewal(order)
         earlier._action_cancel()
         self.renew(until="2027-02-14")
@@ -321,7 +326,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertEqual(order.subscription_state, "renewed")
 
     def test_declined_renewal_is_announced_again_if_the_salesperson_wants_that(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         order.renewal_ids._action_cancel()
         order.term_end_action = "renew"
@@ -334,7 +339,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertChainTiled(order, until="2027-03-31")
 
     def test_action_that_was_down_for_weeks_gives_notice_first(self):
-        order = self.termed()
+        order = self.order
         self.nightly("2027-03-20")
         self.assertEqual(order.subscription_state, "progress")
         self.assertDates(order, auto_renew_on="2027-04-03", end_date="2027-02-28")
@@ -363,7 +368,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertChainTiled(order, until="2027-04-30")
 
     def test_action_that_was_down_after_the_notice_renews_at_once(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         self.nightly("2027-04-10")
         self.assertEqual(order.subscription_state, "renewed")
@@ -372,7 +377,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertChainTiled(order, until="2027-04-30")
 
     def test_nothing_is_billed_between_a_missed_end_and_the_renewal(self):
-        order = self.termed()
+        order = self.order
         self.nightly("2027-03-20", "2027-04-02")
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
 
@@ -387,7 +392,7 @@ class TestAutomaticRenewal(TermCommon):
                 self.assertChainTiled(order, until="2027-03-31")
 
     def test_actions_that_run_again_change_nothing(self):
-        order = self.termed()
+        order = self.order
         self.nightly("2027-02-14", "2027-02-28")
         orders = order | order.renewal_ids
         before = orders.read(["write_date", "subscription_state", "end_date"]), orders.message_ids, orders.movement_ids
@@ -396,7 +401,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertEqual(after, before)
 
     def test_quotation_that_the_salesperson_made_before_is_announced(self):
-        order = self.termed()
+        order = self.order
         renewal = self.renewal(order)
         renewal.order_line.product_uom_qty = 2
         self.renew(until="2027-02-14")
@@ -406,7 +411,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertIn("200.00", notice.body)
 
     def test_customer_who_confirms_at_once_is_renewed_once(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         with self.on("2027-02-16"):
             order.renewal_ids.action_confirm()
@@ -422,7 +427,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertLedgerAgrees(order | order.renewal_ids)
 
     def test_subscription_in_exception_waits(self):
-        order = self.termed()
+        order = self.order
         order.sudo()._write_subscription({"payment_exception": True})
         self.nightly("2027-02-14", "2027-02-28")
         self.assertEqual((order.subscription_state, order.renewal_ids), ("progress", order.browse()))
@@ -432,7 +437,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertFalse(order.activity_ids)
 
     def test_paused_subscription_waits_until_it_is_resumed(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         order.subscription_pause()
         self.nightly("2027-02-28", "2027-03-10")
@@ -445,7 +450,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertNoOverlap(order.renewal_ids)
 
     def test_close_that_is_planned_after_the_notice_wins(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         order.subscription_close(self.reason.id, when="date", date="2027-02-28")
         self.nightly("2027-02-28")
@@ -453,7 +458,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertEqual(order.renewal_ids.state, "cancel")
 
     def test_end_that_is_put_off_puts_off_the_renewal(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         order.end_date = "2027-04-30"
         self.nightly("2027-02-28", "2027-03-31")
@@ -528,7 +533,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertEqual(len(self.calls), 1)
 
     def test_cancelled_renewal_that_renewed_by_itself_ends_the_subscription(self):
-        order = self.termed()
+        order = self.order
         self.renew(until="2027-02-14")
         self.renew(until="2027-02-28")
         with self.on("2027-02-28"):
