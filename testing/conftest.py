@@ -1,4 +1,4 @@
-"""Fixtures that the tests outside the addon share: a workspace on the test server, a served site and a browser."""
+"""Shared fixtures of the tests outside the addon: a workspace on the test server, a served site and a browser."""
 
 import pytest
 
@@ -10,7 +10,7 @@ collect_ignore = ["addons"]
 
 @pytest.fixture(scope="session")
 def place():
-    """Odoo on the test server, which ./dev test has started."""
+    """Odoo on the test server started by ./dev test."""
     with workspace.opened("test") as opened:
         yield opened
 

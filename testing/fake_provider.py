@@ -1,23 +1,23 @@
-"""A payment provider in its own process, with a ledger that nobody can roll back.
+"""A payment provider in its own process, with a ledger that cannot be rolled back.
 
-It stands for the outside world: what it has booked stays booked, whatever happens to the client. Each line of its ledger
-is a fact in JSON, which is appended before the client gets an answer::
+It represents the outside world: its bookings stay, whatever happens to the client. Each line of its ledger
+is a fact in JSON, appended before the client gets an answer::
 
     {"kind": "request", "reference": "INV/1", "token": "ok:17", "amount": 100.0, "currency": "USD", "time": …}
     {"kind": "booked", "reference": "INV/1", …}
     {"kind": "answered", "reference": "INV/1", "status": 200, "says": "done", …}
 
-How it treats a card is the first part of the card's token, up to a colon: `ok:17`, `drop:3`. `ok~404:5` names two ways:
-how a charge is treated, and how the question that follows it, as with providers that first authorise and then capture. It
-does not recognise a reference that it has seen before, as most providers do not: asked twice, it books twice.
+The first part of a card's token, up to a colon, says how the card is treated: `ok:17`, `drop:3`. `ok~404:5` has two
+parts: for the charge and for the inquiry that follows, as with providers that first authorise, then capture. It
+does not recognise a repeated reference, like most providers: asked twice, it books twice.
 
     python fake_provider.py LEDGER [--slow SECONDS] [--late SECONDS]
 
-prints its port, and ends when its input does. `POST /charge` asks for money, `POST /follow` what has become of it;
-`POST /control` with `{"token", "mode"}` changes how a card is treated from now on, with `{"webhook": URL}` says where
-notifications go, and with `{"release": true}` lets answers go that are held back; `POST /checkout` is a customer who pays
-on the provider's page; `POST /note` adds what people do to the ledger; `POST /notify` sends the notifications that are
-due. All of them answer when everything asked before is in the ledger.
+prints its port, and ends with its input. `POST /charge` requests money, `POST /follow` the outcome;
+`POST /control` with `{"token", "mode"}` changes how a card is treated, with `{"webhook": URL}` sets where
+notifications go, and with `{"release": true}` releases withheld answers; `POST /checkout` is a customer paying
+on the provider's page; `POST /note` adds people's actions to the ledger; `POST /notify` sends the notifications
+due. All of them answer once everything requested before is in the ledger.
 """
 
 import argparse
@@ -96,17 +96,17 @@ PATIENCE = 60
 
 
 def mode_of(token: str) -> str:
-    """The mode that a token names: `drop` of `drop:3`, and of `drop+caught:3`, whose rest means something to others."""
+    """Return the mode of a token: `drop` for `drop:3`, and for `drop+caught:3`, whose other part is for the client."""
     return token.partition(":")[0].partition("+")[0].partition("~")[0]
 
 
 def mode_of_question(token: str) -> str:
-    """How the question that follows a charge is treated: `404` of `ok~404:5`; empty if there is none."""
+    """Return how the inquiry after a charge is treated: `404` for `ok~404:5`; empty without an inquiry."""
     return token.partition(":")[0].partition("+")[0].partition("~")[2]
 
 
 def post(url: str, data: dict) -> tuple[int, str]:
-    """Post JSON; the status and the text of the answer."""
+    """Post JSON and return the status and text of the answer."""
     request = urllib.request.Request(url, json.dumps(data).encode(), {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -116,19 +116,19 @@ def post(url: str, data: dict) -> tuple[int, str]:
 
 
 class Ledger:
-    """Facts, one a line, in the order in which they became true."""
+    """Facts in chronological order, one per line."""
 
     def __init__(self, path: str):
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def add(self, kind: str, facts: dict) -> None:
-        """Append a fact in one system call, so that readers of the file see it at once, and complete."""
+        """Append a fact in one system call, so that readers see it at once and complete."""
         line = json.dumps({"kind": kind, **facts, "time": time.time()})
         os.write(self._file, line.encode() + b"\n")
 
 
 class Provider:
-    """Books charges, and remembers what it has to notify."""
+    """Books charges and remembers the notifications to send."""
 
     def __init__(self, ledger: Ledger, slow: float = 0.2, late: float = 2):
         self.ledger = ledger
@@ -142,13 +142,13 @@ class Provider:
         self._idle = threading.Condition()
 
     def set_mode(self, token: str, mode: str) -> None:
-        """Treat a card in another way from now on."""
+        """Change how a card is treated from now on."""
         if mode not in MODES:
             raise ValueError(f"no mode is called {mode}")
         self._modes[token] = mode
 
     def charge(self, asked: dict) -> tuple[Mode, dict]:
-        """Deal with a request; how it is to be answered, and what the answer says."""
+        """Process a request, and return how to answer it and with what content."""
         mode = MODES[self._modes.get(asked["token"]) or mode_of(asked["token"])]
         facts = {key: asked[key] for key in ("reference", "token", "amount", "currency")}
         self.ledger.add("request", facts)
@@ -165,7 +165,7 @@ class Provider:
         return mode, said
 
     def follow(self, asked: dict) -> tuple[Mode, dict]:
-        """Deal with the question that follows a charge: what was only authorised is booked now."""
+        """Process the inquiry after a charge: an authorised amount is booked now."""
         mode = MODES["ok" if asked["token"] in self._modes else mode_of_question(asked["token"])]
         facts = {key: asked[key] for key in ("reference", "token", "amount", "currency")}
         self.ledger.add("followed", facts)
@@ -176,7 +176,7 @@ class Provider:
         return mode, self._remember(mode, facts)
 
     def check_out(self, asked: dict) -> None:
-        """Let a customer pay on a page of the provider, give up, or forget about it: the shop is notified of it."""
+        """Record that a customer paid on the provider's page, gave up or forgot: the shop is notified."""
         mode = MODES[asked["mode"]]
         facts = {key: asked[key] for key in ("reference", "token", "amount", "currency")}
         facts["by"] = "customer"
@@ -184,7 +184,7 @@ class Provider:
         self._remember(mode, facts)
 
     def _remember(self, mode: Mode, facts: dict) -> dict:
-        """Note what is to be notified; what is said about it at once."""
+        """Remember a notification, and return the immediate answer."""
         said = self._say(mode, facts)
         if mode.fact == "booked":
             self._booked.add(facts["reference"])
@@ -197,12 +197,12 @@ class Provider:
         return {**said, "status": STATUSES.get(mode.fact, "")}
 
     def release(self) -> None:
-        """Let all answers go that are held back, and hold back none any more."""
+        """Release all withheld answers, and withhold none from now on."""
         self._held.set()
 
     @contextlib.contextmanager
     def dealing(self):
-        """The handling of a charge, which continues when nobody waits for the answer."""
+        """Wrap the processing of a charge, which continues when nobody waits for the answer."""
         with self._idle:
             self._busy += 1
         try:
@@ -213,19 +213,19 @@ class Provider:
                 self._idle.notify_all()
 
     def finish(self) -> None:
-        """Wait until every charge has been dealt with."""
+        """Wait until every charge has been processed."""
         with self._idle:
             self._idle.wait_for(lambda: not self._busy)
 
     def wait(self, mode: Mode) -> None:
-        """Let the time pass that lies between dealing with a charge and answering it."""
+        """Wait for the time between processing a charge and answering it."""
         if mode.wait == "held":
             self._held.wait(PATIENCE)
         else:
             time.sleep(self._waits[mode.wait] / (2 if mode.wait == "slow" else 1))
 
     def notify(self, *references: str) -> dict[str, int]:
-        """Tell the shop what became of charges, of all if none is named; the HTTP status that each met with."""
+        """Notify the shop of charges, by default all, and return the HTTP status of each notification."""
         met = {}
         for reference in references or list(self._due):
             later, notification = self._due.pop(reference)
@@ -270,7 +270,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(404, {"message": f"nothing is at {self.path}"})
 
     def log_message(self, *_arguments):
-        """The ledger is all there is to say."""
+        """Log nothing: the ledger has all the information."""
 
     def _charge(self, asked: dict, deal: Callable[[dict], tuple[Mode, dict]]) -> None:
         with self.provider.dealing():
@@ -298,7 +298,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves each client in a thread, and thinks nothing of one that was killed."""
+    """Serves each client in a thread, and ignores killed clients."""
 
     daemon_threads = True
 
@@ -308,7 +308,7 @@ class Server(ThreadingHTTPServer):
 
 
 def main() -> None:
-    """Serve until standard input ends, as it does with the program that started this one."""
+    """Serve until standard input ends, that is, until the parent program ends."""
     parser = argparse.ArgumentParser(description="A payment provider for tests.")
     parser.add_argument("ledger", help="the file to append to")
     parser.add_argument("--slow", type=float, default=0.2, help="seconds that a slow answer takes")

@@ -1,4 +1,4 @@
-"""What holds of the arithmetic of periods, prices and the ledger, for any values."""
+"""Properties of the arithmetic of periods, prices and the ledger, for any values."""
 
 import importlib.util
 from datetime import date, timedelta
@@ -117,7 +117,7 @@ def test_entries_bring_a_ledger_to_exactly_the_amount(before, amount, currency, 
 
 @given(st.lists(entries, max_size=6), st.integers(0, 10**6).map(float), currencies, markets)
 @settings(max_examples=2000, deadline=None)
-def test_what_changed_has_the_value_of_the_day(before, amount, currency, market):
+def test_change_has_the_value_of_its_day(before, amount, currency, market):
     balance = ledger.Balance.of(before).rounded(market)
     exchanged, change = balance.entries_to(amount, currency, market)
     if change.amount:
@@ -127,7 +127,7 @@ def test_what_changed_has_the_value_of_the_day(before, amount, currency, market)
 
 @given(st.lists(entries, max_size=6), st.integers(0, 10**6).map(float), currencies, markets)
 @settings(max_examples=2000, deadline=None)
-def test_ledger_that_is_right_needs_no_entry(before, amount, currency, market):
+def test_correct_ledger_needs_no_entry(before, amount, currency, market):
     balance = ledger.Balance.of(before).rounded(market)
     exchanged, change = balance.entries_to(amount, currency, market)
     again = balance.plus([*exchanged, change]).rounded(market).entries_to(amount, currency, market)

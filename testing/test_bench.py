@@ -1,4 +1,4 @@
-"""The benchmark of billing measures all that it has limits for; how fast this machine is does not matter."""
+"""The billing benchmark measures everything that it has limits for; the speed of the machine does not matter."""
 
 import re
 
@@ -55,7 +55,7 @@ def test_larger_sizes_are_compared_with_the_one_in_between():
 
 
 @pytest.mark.parametrize("asked", ["many", "0", ",", "-5", "1,000", "200,many"])
-def test_what_is_no_size_is_refused(asked):
+def test_an_invalid_size_is_refused(asked):
     with pytest.raises(Stop, match="no sizes"):
         bench.sizes(asked, (1,))
 

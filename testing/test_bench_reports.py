@@ -1,4 +1,4 @@
-"""The benchmark of the reports measures all of them; how fast this machine is does not matter."""
+"""The report benchmark measures all reports; the speed of the machine does not matter."""
 
 import re
 
@@ -26,7 +26,7 @@ def test_bare_sums_and_all_reports_are_measured(report):
         assert row["queries"] <= 2, row
 
 
-def test_there_are_as_many_subscriptions_as_were_asked_for(report):
+def test_there_are_as_many_subscriptions_as_requested(report):
     found = re.match(r"(\d+) subscriptions, (\d+) movements$", report.title)
     assert int(found[1]) == SIZE
     assert int(found[2]) > 2 * SIZE

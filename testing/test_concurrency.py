@@ -1,7 +1,7 @@
-"""When two bill, pay or close the same subscription at the same moment, it is charged once, and their results agree.
+"""Simultaneous billing, payments and closes of a subscription charge it once, and their results agree.
 
-Each has its own connection. Where one has to be in the middle of a charge while the other acts, the provider holds its
-answer back until then: no test depends on who is faster.
+Each actor has its own connection. If one must be in the middle of a charge while the other acts, the provider holds its
+answer back until then, so no test depends on timing.
 """
 
 import contextlib
@@ -63,7 +63,7 @@ def shop(opened):
 
     provider = Provider()
     with (
-        # PostgreSQL refuses the second one, and Odoo logs that as an error.
+        # PostgreSQL refuses the second transaction, and Odoo logs that as an error.
         mute_logger("odoo.sql_db"),
         patch.object(PaymentProvider, "_send_api_request", lambda _self, *_path, json, **_options: provider.ask(json)),
     ):
@@ -73,7 +73,7 @@ def shop(opened):
 
 
 class Provider:
-    """A provider that books each charge, and answers when the test allows it."""
+    """A provider that books each charge and answers when the test allows it."""
 
     def __init__(self):
         self.booked = []
@@ -96,7 +96,7 @@ class Provider:
 
 
 class Shop:
-    """The actions of people and programs. Each has its own transaction, which it commits."""
+    """The actions of users and programs, each in its own transaction, which it commits."""
 
     _cards = itertools.count(1)
 
@@ -115,7 +115,7 @@ class Shop:
             yield env(context={"allowed_company_ids": company.ids, "tracking_disable": True})
 
     def sell(self, count=1, by_card=True):
-        """The ids of new subscriptions that are due today."""
+        """Return the ids of new subscriptions due today."""
         from testing.crash import actions
 
         tokens = [f"ok:{next(self._cards)}" for _order in range(count)]
@@ -128,7 +128,7 @@ class Shop:
             return orders.ids
 
     def decline(self, order):
-        """Let the first charge of a subscription be declined, and be tried again today."""
+        """Decline the first charge of a subscription, with its retry due today."""
         self.provider.says = "error"
         self.bill()
         with self.env() as env:
@@ -139,7 +139,7 @@ class Shop:
         self.provider.asked.clear()
 
     def bill(self):
-        """Do what the scheduled action does."""
+        """Bill like the scheduled action."""
         with self.env() as env:
             env["sale.order"]._cron_subscription_billing()
 
@@ -155,7 +155,7 @@ class Shop:
             env["sale.order"].browse(order).subscription_close(reason.id)
 
     def bill_next_period(self, order):
-        """Let the next period come today, with the payment of the one before to be tried again today."""
+        """Bill the next period today, with the retry of the previous payment also due today."""
         with self.env() as env:
             env["sale.order"].browse(order)._write_subscription({"next_invoice_date": env.cr.now().date()})
             env["sale.order"].browse(order).period_ids.retry_date = "2999-01-01"
@@ -164,7 +164,7 @@ class Shop:
             env["sale.order"].browse(order).period_ids.retry_date = env.cr.now().date()
 
     def pay_at_the_bank(self, order):
-        """Reconcile a line of the bank statement with the invoice: nothing of the subscription is asked first."""
+        """Reconcile a bank statement line with the invoice, which does not consult the subscription first."""
         with self.env() as env:
             invoice = env["sale.order"].browse(order).period_ids._get_open_invoice()
             invoice.amount_residual = 0
@@ -175,7 +175,7 @@ class Shop:
             env["sale.order"].browse(order).payment_token_id.active = False
 
     def start_payment(self, env, order):
-        """The payment with a stored card that the customer has asked for in the portal."""
+        """Return the payment with a stored card that the customer started in the portal."""
         invoice = env["sale.order"].browse(order).period_ids._get_open_invoice()
         token = env["sale.order"].browse(order).payment_token_id
         return env["payment.transaction"].create(
@@ -200,19 +200,19 @@ class Shop:
             transaction._post_process()
 
     def register_payment(self, order):
-        """Register by hand that the invoice was paid."""
+        """Register the payment of the invoice manually."""
         with self.env() as env:
             self.start_registering(env, order)
 
     def start_registering(self, env, order):
-        """Register a payment, which is not committed yet."""
+        """Register a payment without committing it yet."""
         invoice = env["sale.order"].browse(order).period_ids._get_open_invoice()
         wizards = env["account.payment.register"].with_context(active_model="account.move", active_ids=invoice.ids)
         wizards.create({})._create_payments()
         env.flush_all()
 
     def notify(self, order, status="done"):
-        """Let the provider tell what became of the last charge, as a request that Odoo repeats when it has to."""
+        """Send the provider's notification of the last charge, as a request that Odoo retries if necessary."""
         from odoo.service.model import retrying
 
         with self.env() as env:
@@ -230,24 +230,24 @@ class Shop:
             retrying(process, env)
 
     def post_process(self):
-        """Do what Odoo's own scheduled action does."""
+        """Post-process payments like Odoo's own scheduled action."""
         with self.env() as env:
             env["payment.transaction"]._cron_post_process()
 
     def forget(self):
-        """Leave nothing to do for the next test, whatever became of this one."""
+        """Leave nothing to do for the next test, whatever the result of this one."""
         with self.env() as env:
             env["payment.transaction"].search([]).is_post_processed = True
             env["sale.order"].search([("company_id", "=", env.company.id)]).next_invoice_date = "2999-01-01"
 
     def charges(self, env, order):
-        """The transactions of a subscription, the oldest first."""
+        """Return the transactions of a subscription, oldest first."""
         return env["sale.order"].browse(order).period_ids.transaction_ids.sorted("id")
 
     def during(self, work, rival):
-        """Let one do its work, and the other act while the provider has not answered yet.
+        """Run one action, and the other while the provider has not answered the first yet.
 
-        :return: what went wrong for the other, or None
+        :return: the error of the other action, or None
         """
         self.provider.may_answer.clear()
         worker = Thread(work)
@@ -259,7 +259,7 @@ class Shop:
             worker.finish()
 
     def at_once(self, *works):
-        """Let several work at the same moment."""
+        """Run several actions simultaneously."""
         together = threading.Barrier(len(works))
 
         def begin(work):
@@ -270,12 +270,12 @@ class Shop:
             thread.finish()
 
     def settle(self):
-        """Do what is done every night."""
+        """Run all nightly scheduled actions."""
         self.post_process()
         self.bill()
 
     def check(self, *orders, charged=1, state="progress"):
-        """Check that each of these subscriptions was billed and paid for one period, by as many charges."""
+        """Assert that each of these subscriptions was billed and paid for one period, with as many charges."""
         with self.env() as env:
             for order in env["sale.order"].browse(orders):
                 period = order.period_ids
@@ -302,7 +302,7 @@ class Thread:
         self.error = _error_of(work)
 
     def finish(self):
-        """Wait for the end, and fail if it went wrong."""
+        """Wait for the end, and raise the error if there was one."""
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive(), "It does not come to an end."
         if self.error:
@@ -382,7 +382,7 @@ def test_worker_during_an_online_payment_charges_nothing(shop):
 
 
 def test_online_payment_that_does_not_see_the_charge_is_refused(shop):
-    """Its transaction began before that of the charge, so that it does not see what is written there."""
+    """Its transaction began before that of the charge, so it does not see the changes of the charge."""
     [order] = shop.sell()
     shop.decline(order)
     with shop.env() as env:
@@ -422,7 +422,7 @@ def test_worker_waits_for_a_payment_that_is_being_registered(shop):
     shop.check(order, charged=0)
 
 
-def test_close_during_a_charge_wins_and_the_charge_settles(shop):
+def test_close_during_a_charge_takes_precedence_and_the_charge_settles(shop):
     [order] = shop.sell()
     assert shop.during(shop.bill, lambda: shop.close(order)) is None
     shop.settle()
@@ -442,8 +442,8 @@ def test_close_during_a_retry_stops_the_next(shop):
 
 
 @pytest.mark.parametrize("rival", ["pay_at_the_bank", "remove_card"])
-def test_who_acts_while_a_charge_begins_wins(shop, rival):
-    """The charge has read everything, and has not yet written that it begins."""
+def test_action_taken_while_a_charge_begins_takes_precedence(shop, rival):
+    """The charge has read everything but has not yet recorded that it begins."""
     [order] = shop.sell()
     shop.decline(order)
     with shop.env() as env:
@@ -466,7 +466,7 @@ def test_close_during_a_charge_that_is_declined_leaves_nothing(shop):
         assert order.invoice_ids.mapped("state") == ["cancel"]
 
 
-def test_worker_leaves_a_subscription_alone_that_is_being_closed(shop):
+def test_worker_skips_a_subscription_that_is_being_closed(shop):
     [order] = shop.sell()
     with shop.env() as env:
         reason = env["sale.order.close.reason"].search([], limit=1)
@@ -484,7 +484,7 @@ def test_notification_during_a_charge_is_paid_once(shop):
     shop.check(order)
 
 
-def test_notification_that_was_carried_out_during_a_charge_is_paid_once(shop):
+def test_notification_processed_during_a_charge_is_paid_once(shop):
     [order] = shop.sell()
     assert shop.during(shop.bill, lambda: (shop.notify(order), shop.post_process())) is None
     shop.settle()
@@ -504,14 +504,14 @@ def test_three_notifications_at_once_are_paid_once(shop):
 
 
 def pay(shop, *orders):
-    """Let the first period of each of these subscriptions be charged, so that they can be renewed."""
+    """Charge the first period of each of these subscriptions, so that they can be renewed."""
     shop.bill()
     with shop.env() as env:
         assert set(env["sale.order"].browse(orders).period_ids.mapped("status")) == {"paid"}
 
 
 def as_a_request(shop, work):
-    """Let somebody do something as a request that Odoo repeats when somebody else was quicker."""
+    """Perform an action as a request that Odoo retries when another one was quicker."""
     from odoo.service.model import retrying
 
     with shop.env() as env:
@@ -519,12 +519,12 @@ def as_a_request(shop, work):
 
 
 def press_renew(shop, order):
-    """Press Renew; the id of the quotation."""
+    """Press Renew and return the id of the quotation."""
     return as_a_request(shop, lambda orders: orders.browse(order).subscription_renew())
 
 
 def confirm(shop, quotation):
-    """Press Confirm; what went wrong, or None."""
+    """Press Confirm and return the error, or None."""
     return _error_of(lambda: as_a_request(shop, lambda orders: orders.browse(quotation).action_confirm()))
 
 
@@ -539,7 +539,7 @@ def close(shop, order):
 
 
 def get_outcomes(shop, *works):
-    """What each of several gets who act at the same moment: what its work returns, or what goes wrong."""
+    """Run several actions simultaneously, and return the result or error of each."""
     outcomes = {}
 
     def act(number):
@@ -553,7 +553,7 @@ def get_outcomes(shop, *works):
 
 
 def check_renewed(shop, order, renewal):
-    """Check that a subscription was renewed by one order, and that MRR went over once (P8, P9)."""
+    """Assert that a subscription was renewed by one order and its MRR was transferred once (P8, P9)."""
     with shop.env() as env:
         order, renewal = env["sale.order"].browse([order, renewal])
         assert (order.subscription_state, renewal.subscription_state) == ("renewed", "progress")
@@ -564,7 +564,7 @@ def check_renewed(shop, order, renewal):
         assert renewal.start_date == order.period_ids.date_end
 
 
-def test_two_who_press_renew_make_one_quotation(shop):
+def test_pressing_renew_simultaneously_creates_one_quotation(shop):
     for order in shop.sell(5):
         pay(shop, order)
         press = partial(press_renew, shop, order)
@@ -574,7 +574,7 @@ def test_two_who_press_renew_make_one_quotation(shop):
             assert env["sale.order"].browse(order).renewal_ids.ids == made[:1]
 
 
-def test_second_who_presses_renew_waits_for_the_first_and_finds_its_quotation(shop):
+def test_second_user_pressing_renew_waits_and_finds_the_quotation_of_the_first(shop):
     [order] = shop.sell()
     pay(shop, order)
     found = []
@@ -586,7 +586,7 @@ def test_second_who_presses_renew_waits_for_the_first_and_finds_its_quotation(sh
     assert found == [made]
 
 
-def test_two_who_confirm_the_same_renewal_confirm_it_once_and_one_is_told(shop):
+def test_two_users_confirming_one_renewal_confirm_it_once_and_one_gets_an_error(shop):
     for order in shop.sell(5):
         pay(shop, order)
         renewal = press_renew(shop, order)
@@ -596,7 +596,7 @@ def test_two_who_confirm_the_same_renewal_confirm_it_once_and_one_is_told(shop):
         check_renewed(shop, order, renewal)
 
 
-def test_two_who_confirm_two_renewals_renew_once_and_one_is_told_by_which(shop):
+def test_two_users_confirming_two_renewals_renew_once_and_one_sees_by_which(shop):
     [order] = shop.sell()
     pay(shop, order)
     first = press_renew(shop, order)
@@ -605,7 +605,7 @@ def test_two_who_confirm_two_renewals_renew_once_and_one_is_told_by_which(shop):
     told = get_outcomes(shop, partial(confirm, shop, first), partial(confirm, shop, second))
     [error] = filter(None, told)
     winner = second if told[0] else first
-    # Cancelled by the first to come, or, tried again after that, refused.
+    # Cancelled by the first confirmation, or refused when retried after it.
     assert "not in a state requiring confirmation" in str(error) or "been renewed by" in str(error)
     check_renewed(shop, order, winner)
 
@@ -629,7 +629,7 @@ def test_billing_and_confirmation_at_once_bill_no_period_twice(shop):
     for order in shop.sell(5, by_card=False):
         shop.bill()
         with shop.env() as env:
-            # A month ago, so that the second period is due.
+            # Started a month ago, so the second period is due.
             subscription = env["sale.order"].browse(order)
             back = relativedelta(months=1)
             subscription.period_ids.write(
@@ -652,7 +652,7 @@ def test_billing_and_confirmation_at_once_bill_no_period_twice(shop):
 
 @pytest.mark.parametrize("point", ["_transition_subscription", "_take_over_mrr"])
 def test_process_killed_between_the_renewal_and_its_parent_leaves_neither(shop, point):
-    """The child is written, and the parent is not, when the process dies."""
+    """When the process dies, the child is written and the parent is not."""
     [order] = shop.sell()
     pay(shop, order)
     renewal = press_renew(shop, order)
@@ -668,9 +668,9 @@ def test_process_killed_between_the_renewal_and_its_parent_leaves_neither(shop, 
 
 
 def die_confirming(shop, renewal, point):
-    """Let a process of its own confirm a renewal, and die before a method is called on what it renews.
+    """Confirm a renewal in a separate process that dies before a method is called on the parent.
 
-    :return: how it ended, as an exit code
+    :return: the exit code of the process
     """
     import odoo.sql_db
 

@@ -1,6 +1,6 @@
-"""Billing that is killed, at every point and at random, charges nobody twice and forgets no charge.
+"""Billing killed at every point or at random charges nobody twice and forgets no charge.
 
-`./dev test crash` takes every way of answering and every point to die at; a plain `./dev test` takes some of them.
+`./dev test crash` covers every kind of answer and every point of death; a plain `./dev test` covers some of them.
 """
 
 import contextlib
@@ -114,20 +114,20 @@ MEANWHILE = (
 )
 SUBSCRIPTIONS, KILLS, LONGEST = (200, 50, 1.6) if THOROUGH else (6, 3, 0.8)
 """How many are sold, how often a process is killed, and after how many seconds at the most."""
-# Two periods are due in February. What was declined is tried again the day after. A third period is due in March.
+# Two periods are due in February. Declined charges are retried the day after. A third period is due in March.
 FEBRUARY, DAY_AFTER, MARCH = "2027-02-28 12:00", "2027-03-01 12:00", "2027-03-31 12:00"
 NEXT_DAY = "2027-03-02 12:00"
 
 
 @pytest.fixture(scope="module")
 def databases(place):
-    """The databases of an Odoo that knows the fake provider's addon."""
+    """The databases of an Odoo with the fake provider's addon."""
     return Databases(place.odoo.with_addons(ADDONS))
 
 
 @pytest.fixture(scope="module")
 def shop(databases):
-    """A template: a shop that can be paid by the fake provider and has sold nothing yet."""
+    """A template database: a shop that accepts payments of the fake provider and has sold nothing yet."""
     addon, _logged = databases.addon_template()
     sources = [path for folder in (ADDONS, ADDONS.parent / "crash") for path in sorted(folder.rglob("*.*"))]
     made_from = [path.read_bytes() for path in sources if path.suffix in (".py", ".xml")]
@@ -143,7 +143,7 @@ def shop(databases):
 
 @pytest.fixture(scope="module")
 def played(request, place, databases, shop, tmp_path_factory):
-    """What becomes of each test that is to run, as a future: two shops work at once, for machines have two cores."""
+    """The results of all selected tests as futures: two shops run at once, as machines have two cores."""
     idle = queue.SimpleQueue()
     with contextlib.ExitStack() as stack:
         for number in range(2):
@@ -169,12 +169,12 @@ def played(request, place, databases, shop, tmp_path_factory):
             "test_a_killed_charge_is_never_repeated": play_kill,
             "test_random_kills_change_no_total": play_random,
             "test_however_an_addon_asks_no_charge_is_repeated": play_cards,
-            "test_people_at_work_pull_nothing_away": play_by_hand,
-            "test_a_checkout_ends_nothing_but_itself": play_checkout,
-            "test_an_earlier_attempt_speaks_for_itself_only": play_earlier_attempt,
-            "test_an_earlier_period_speaks_for_itself_only": play_earlier_period,
-            "test_who_leaves_meanwhile_is_charged_no_more": play_meanwhile,
-            "test_an_invoice_is_mailed_once_though_its_sender_is_killed": play_sender,
+            "test_actions_of_users_keep_the_books_consistent": play_by_hand,
+            "test_a_checkout_settles_only_itself": play_checkout,
+            "test_an_earlier_attempt_settles_only_itself": play_earlier_attempt,
+            "test_an_earlier_period_settles_only_itself": play_earlier_period,
+            "test_a_subscription_ended_meanwhile_is_not_charged_again": play_meanwhile,
+            "test_an_invoice_is_mailed_once_even_if_its_sender_is_killed": play_sender,
             "test_workers_and_their_parent_are_killed": play_workers,
         }
         cases = {
@@ -182,7 +182,7 @@ def played(request, place, databases, shop, tmp_path_factory):
             for item in request.session.items
             if item.originalname in plays
         }
-        # The longest first, so that it does not keep everybody waiting in the end.
+        # The longest first, so that nothing waits for it at the end.
         yield {
             name: pool.submit(play, new_stage, **params)
             for name, (play, params) in sorted(cases.items(), key=lambda case: len(case[1][1]))
@@ -191,12 +191,12 @@ def played(request, place, databases, shop, tmp_path_factory):
 
 @pytest.mark.parametrize(("mode", "point"), MODES_AND_POINTS)
 def test_a_killed_charge_is_never_repeated(request, played, mode, point):
-    """A process dies at a point; others take over, then the provider, a person and time do their part."""
+    """A process dies at a point; others take over, followed by the provider, a person and the next days."""
     played[request.node.name].result()
 
 
 def test_random_kills_change_no_total(request, played):
-    """Killed again and again, a shop comes to the same invoices, periods and charges as one that never was."""
+    """A shop killed repeatedly ends up with the same invoices, periods and charges as one that never was."""
     clean, killed = played[request.node.name].result()
     assert clean == killed
     assert clean["periods"] == clean["charges"] == SUBSCRIPTIONS
@@ -204,55 +204,55 @@ def test_random_kills_change_no_total(request, played):
 
 @pytest.mark.parametrize("story", CARDS)
 def test_however_an_addon_asks_no_charge_is_repeated(request, played, story):
-    """Providers' addons ask with `requests`, wrap and hide errors, and ask twice: unknown is what has no clear answer."""
+    """Provider addons may use `requests`, wrap or hide errors, and ask twice: without a clear answer, it is unknown."""
     played[request.node.name].result()
 
 
 @pytest.mark.parametrize(("state", "deed", "truth"), BY_HAND)
-def test_people_at_work_pull_nothing_away(request, played, state, deed, truth):
-    """What people do while a payment is under way is refused, or leads to books that agree with the provider's."""
+def test_actions_of_users_keep_the_books_consistent(request, played, state, deed, truth):
+    """Users' actions during a payment are refused, or leave books that agree with the provider's."""
     played[request.node.name].result()
 
 
 @pytest.mark.parametrize(("ending", "mode"), CHECKOUTS)
-def test_a_checkout_ends_nothing_but_itself(request, played, ending, mode):
-    """A checkout that the customer opened before comes to an end while the outcome of a charge is unknown."""
+def test_a_checkout_settles_only_itself(request, played, ending, mode):
+    """A checkout opened earlier by the customer finishes while the outcome of a charge is unknown."""
     played[request.node.name].result()
 
 
 @pytest.mark.parametrize(("given_up", "mode"), EARLIER)
-def test_an_earlier_attempt_speaks_for_itself_only(request, played, given_up, mode):
-    """The notification of an attempt that a person gave up comes while the outcome of the next one is unknown."""
+def test_an_earlier_attempt_settles_only_itself(request, played, given_up, mode):
+    """The notification of an abandoned attempt arrives while the outcome of the next one is unknown."""
     played[request.node.name].result()
 
 
 @pytest.mark.parametrize("outcome", ["pending", "pending-decline"])
-def test_an_earlier_period_speaks_for_itself_only(request, played, outcome):
-    """The notification of an earlier period comes while the outcome of a later one is unknown."""
+def test_an_earlier_period_settles_only_itself(request, played, outcome):
+    """The notification of an earlier period arrives while the outcome of a later one is unknown."""
     played[request.node.name].result()
 
 
 @pytest.mark.parametrize(("mode", "deed"), MEANWHILE)
-def test_who_leaves_meanwhile_is_charged_no_more(request, played, mode, deed):
-    """Two declined periods are tried again; while the provider is asked for the first, the subscription ends."""
+def test_a_subscription_ended_meanwhile_is_not_charged_again(request, played, mode, deed):
+    """Two declined periods are retried; the subscription ends during the request for the first."""
     played[request.node.name].result()
 
 
 @pytest.mark.parametrize("point", ["mailing", "mailed", "all-mailed"] if THOROUGH else ["mailed"])
-def test_an_invoice_is_mailed_once_though_its_sender_is_killed(request, played, point):
-    """Odoo's sender of invoices dies at a point, and once more after some of the invoices."""
+def test_an_invoice_is_mailed_once_even_if_its_sender_is_killed(request, played, point):
+    """Odoo's sender of invoices dies at a point, and again after some of the invoices."""
     played[request.node.name].result()
 
 
 @pytest.mark.parametrize("kill_at", ["", "booked", "committed"] if THOROUGH else ["booked"])
 def test_workers_and_their_parent_are_killed(request, played, kill_at):
-    """Odoo runs with workers, one of which bills on its own. They are killed, then their parent, and others take over."""
+    """Odoo runs with workers, one billing on its own. They are killed, then their parent, and others take over."""
     played[request.node.name].result()
 
 
 @pytest.mark.skipif(not THOROUGH, reason="takes a server of its own, and a minute")
 def test_postgresql_crashes_in_the_middle_of_a_charge(place, databases, shop, tmp_path):
-    """PostgreSQL crashes while the provider is asked, again at a random moment, and is started again."""
+    """PostgreSQL crashes during a request to the provider, again at a random moment, and is restarted."""
     with postgres.brittle(place.odoo.environment) as (server, crash):
         brittle = Databases(place.odoo.on(server).with_addons(ADDONS))
         name = owned(f"test_{place.scratch.folder.name}_brittle")
@@ -268,7 +268,7 @@ def test_postgresql_crashes_in_the_middle_of_a_charge(place, databases, shop, tm
 
 
 def play_kill(new_stage, mode, point):
-    """Let a process die while it charges a card that is treated in a way, and all others do what they can."""
+    """Kill a process while it charges a card of a mode, then let all others finish the work."""
     card = f"{mode}:1"
     with new_stage() as stage:
         stage.sell({card: OPENED[:10], "ok:2": FEBRUARY[:10]})
@@ -282,7 +282,7 @@ def play_kill(new_stage, mode, point):
 
 
 def play_cards(new_stage, story):
-    """Charge cards that are treated in many ways, two periods each, and see what becomes of them."""
+    """Charge two periods to each card of many modes, and check the results."""
     cards = [f"{card}:{number}" for number, card in enumerate(CARDS[story])]
     with new_stage() as stage:
         stage.sell({**dict.fromkeys(cards, OPENED[:10]), "ok:x": FEBRUARY[:10]})
@@ -292,7 +292,7 @@ def play_cards(new_stage, story):
 
 
 def live_on(stage):
-    """Let two days go by on which there is billing."""
+    """Bill on the next two days."""
     for day in (FEBRUARY, DAY_AFTER):
         stage.bill(day)
         check(stage)
@@ -301,7 +301,7 @@ def live_on(stage):
 
 
 def come_to_light(stage, *cards):
-    """Let the provider, a person and time do their part; in the end, all periods are paid once."""
+    """Send notifications, resolve exceptions and bill on; in the end, all periods are paid once."""
     stage.notify(DAY_AFTER)
     stage.rest(DAY_AFTER)
     check(stage, rested=DAY_AFTER)
@@ -318,7 +318,7 @@ def come_to_light(stage, *cards):
 
 
 def play_by_hand(new_stage, state, deed, truth):
-    """Let a person do something while a charge is in a state, then let its outcome come to light, and a month go by."""
+    """Perform a person's action while a charge is in a state, then reveal its outcome and bill for a month."""
     card = f"{STATES[state]}:1"
     with new_stage() as stage:
         stage.sell(dict.fromkeys((card, "ok:2"), FEBRUARY[:10]))
@@ -341,7 +341,7 @@ def play_by_hand(new_stage, state, deed, truth):
 
 
 def play_checkout(new_stage, ending, mode):
-    """A declined invoice is in a checkout for long; a new attempt to charge it has no outcome; then the checkout ends."""
+    """Leave a declined invoice in a checkout; a new charge has an unknown outcome; then the checkout ends."""
     card = "soft-decline:1"
     with new_stage() as stage:
         stage.sell(dict.fromkeys((card, "ok:2"), FEBRUARY[:10]))
@@ -357,7 +357,7 @@ def play_checkout(new_stage, ending, mode):
 
 
 def play_earlier_attempt(new_stage, given_up, mode):
-    """A person gives up an attempt, the next one has no outcome either; then the provider speaks about the first."""
+    """Abandon an unknown attempt, make a second one also unknown, then send the notification of the first."""
     card = f"{given_up}:1"
     with new_stage() as stage:
         stage.sell(dict.fromkeys((card, "ok:2"), FEBRUARY[:10]))
@@ -377,7 +377,7 @@ def play_earlier_attempt(new_stage, given_up, mode):
 
 
 def play_earlier_period(new_stage, outcome):
-    """A period waits for the provider's notification, a later one has no outcome; then the first one's comes."""
+    """Leave one period pending and the outcome of a later one unknown, then send the notification of the first."""
     card = f"{outcome}:1"
     with new_stage() as stage:
         stage.sell({card: OPENED[:10], "ok:2": FEBRUARY[:10]})
@@ -391,7 +391,7 @@ def play_earlier_period(new_stage, outcome):
 
 
 def wait_and_see(stage, card):
-    """An outcome is still unknown, whatever came; it comes to light a day later."""
+    """Check that an outcome is still unknown, and reveal it a day later."""
     unknown = stage.unknown(card)
     for day in (DAY_AFTER, NEXT_DAY):
         stage.rest(day)
@@ -406,7 +406,7 @@ def wait_and_see(stage, card):
 
 
 def play_meanwhile(new_stage, mode, deed):
-    """Two periods were declined and are tried again; a person ends it all while the provider is asked for the first."""
+    """Retry two declined periods, and end the subscription during the request for the first."""
     card = "soft-decline:1"
     with new_stage() as stage:
         stage.sell({card: OPENED[:10], "ok:2": FEBRUARY[:10]})
@@ -426,14 +426,14 @@ def play_meanwhile(new_stage, mode, deed):
 
 
 def end(stage):
-    """Let a month go by: in the end no outcome is unknown, and what runs on is billed."""
+    """Bill for a month: in the end, no outcome is unknown, and running subscriptions are billed."""
     stage.rest(MARCH)
     check(stage, rested=MARCH)
     assert not any(order["payment_exception"] for order in stage.books().orders), stage.told()
 
 
 def play_sender(new_stage, point):
-    """Let the sender die among the mails of several invoices; in the end, each has left once."""
+    """Kill the sender between the mails of several invoices; in the end, each was sent once."""
     with new_stage() as stage:
         stage.sell({f"ok:{number}": FEBRUARY[:10] for number in range(4)})
         stage.rest(FEBRUARY)
@@ -448,7 +448,7 @@ def play_sender(new_stage, point):
 
 
 def play_workers(new_stage, kill_at):
-    """Let workers bill on their own, while they and their parent are killed."""
+    """Bill with workers, while they and their parent are killed."""
     now = datetime.now(timezone.utc)
     today = f"{now:%Y-%m-%d}"
     at = f"{now:%Y-%m-%d %H:%M}"
@@ -472,7 +472,7 @@ def play_workers(new_stage, kill_at):
 
 
 def play_restart(stage, crash):
-    """Let PostgreSQL crash in the middle of a charge, and between others."""
+    """Crash PostgreSQL in the middle of a charge, and between others."""
     stage.sell({"held-ok:1": OPENED[:10], **{f"slow-ok:{number}": FEBRUARY[:10] for number in range(2, 8)}})
     with stage.billing_meanwhile(FEBRUARY, breaks=True):
         crash()
@@ -487,7 +487,7 @@ def play_restart(stage, crash):
 
 
 def left_behind(stage):
-    """What is there after the first kill, as in `LEFT_BEHIND`."""
+    """Return what exists after the first kill, as in `LEFT_BEHIND`."""
     books = stage.books()
     booked = [line for line in stage.provider.ledger() if line["kind"] == "booked"]
     states = [transaction["state"] for transaction in books.transactions]
@@ -495,7 +495,7 @@ def left_behind(stage):
 
 
 def play_random(new_stage):
-    """Run the same shop without a kill and with many; what both come to."""
+    """Run the same shop with and without kills, and return the totals of both."""
     dice = random.Random(0)
     totals = []
     for kills in (0, KILLS):
@@ -517,7 +517,7 @@ def check(stage, rested="", complete=""):
     """Compare the provider's ledger with the shop's books.
 
     :param str rested: the day of the last run, after which there was nothing to do
-    :param str complete: that, when every card is good and every exception resolved
+    :param str complete: the same day, when every card works and every exception is resolved
     """
     ledger, books = stage.provider.ledger(), stage.books()
     found = audit.findings(ledger, stage.runs, books)

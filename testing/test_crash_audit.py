@@ -1,4 +1,4 @@
-"""Each thing that can go wrong between a provider's ledger and a shop's books is found by the audit."""
+"""The audit finds each possible inconsistency between a provider's ledger and a shop's books."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def order(next_invoice_date="2027-03-01", **changed):
 
 
 def books(transactions=None, invoices=None, periods=None, orders=None, payments=None):
-    """The books of a subscription that is paid for February, but for what is given."""
+    """Return the books of a subscription paid for February, with the given changes."""
     return Books(
         orders=[order()] if orders is None else orders,
         transactions=[transaction()] if transactions is None else transactions,
@@ -103,7 +103,7 @@ def test_money_that_only_the_books_know():
 
 @pytest.mark.parametrize("state", ["draft", "pending", None])
 def test_a_request_for_what_may_have_been_paid(state):
-    """Another run asks, though the books did not say what had become of the first request."""
+    """Another run asks although the outcome of the first request was unknown in the books."""
     ledger = [fact("request"), fact("answered", status=500, says=""), *charge("S1-2")]
     frozen = [order(payment_exception=True)]
     twice = books([transaction(state=state), transaction("S1-2")], orders=frozen)
@@ -145,20 +145,20 @@ def test_a_decline_asked_about_again_at_once():
     assert found(ledger, twice) == ["S1-2 was asked for in the same run as S1-1, for the same invoice"]
 
 
-def test_a_period_charged_twice_though_its_first_invoice_is_gone():
+def test_a_period_charged_twice_after_its_first_invoice_was_deleted():
     ledger = charge("S1-20270201") + charge("S1-20270201-1")
     twice = books([transaction("S1-20270201", invoices=[]), transaction("S1-20270201-1")])
     runs = Run(0, 3, {}), Run(3, 6, {"S1-20270201": "done"})
     assert found(ledger, twice, *runs) == ["S1-20270201 was charged 2 times"]
 
 
-def test_a_charge_that_was_called_unpaid_may_be_repeated():
+def test_a_charge_declared_unpaid_may_be_repeated():
     given_up = [*charge()[:2], fact("resolved", outcome="unpaid"), *charge("S1-2")]
     runs = Run(0, 2, {}), Run(3, 6, {"S1-1": "error"})
     assert found(given_up, books([transaction(state="error"), transaction("S1-2")]), *runs) == []
 
 
-def test_what_the_customer_pays_beside_is_no_charge():
+def test_a_separate_payment_of_the_customer_is_not_a_charge():
     ledger = [*charge(), fact("booked", "checkout", by="customer")]
     assert found(ledger, books([transaction(), transaction("checkout", operation="online_redirect")])) == []
 
@@ -233,7 +233,7 @@ def test_money_that_only_the_provider_knows():
         assert audit.out_of_sight([*resolved, fact("notified", status=200, says="done")], missing) != []
 
 
-def test_money_paid_twice_of_which_nobody_is_told():
+def test_an_unreported_double_payment():
     twice = books(payments=[payment(), payment(by_hand=True)])
     assert audit.overpaid_untold(twice) == ["ok:1 has paid 200.0, of which its invoices took 100.0, and nobody is told"]
     assert audit.overpaid_untold(twice._replace(orders=[order(activities=["Paid twice"])])) == []
@@ -284,12 +284,12 @@ def test_a_mail_that_was_forgotten():
         ),
     ],
 )
-def test_what_was_left_half_done(changed, finding):
+def test_unfinished_work(changed, finding):
     left = books(**{"orders": [order("2027-03-02")], "invoices": [invoice(paid=False)], "payments": [], **changed})
     assert audit.unsettled([], left, TODAY) == [finding]
 
 
-def test_what_waits_for_somebody_is_settled():
+def test_items_that_wait_for_a_person_count_as_settled():
     unpaid = {"invoices": [invoice(paid=False)], "orders": [order("2027-03-02")], "payments": []}
     later = {**unpaid, "periods": [period(retry="2027-03-02")]}
     frozen = {**unpaid, "orders": [order("2027-02-01", payment_exception=True)]}
@@ -329,5 +329,5 @@ def test_what_waits_for_somebody_is_settled():
         ),
     ],
 )
-def test_what_is_not_complete(changed, finding):
+def test_incomplete_subscriptions(changed, finding):
     assert audit.incomplete(charge(), books(**{"orders": [order("2027-03-02")], **changed}), TODAY) == [finding]

@@ -1,4 +1,4 @@
-"""./dev makes nothing by halves, stops with a sentence, and leaves other folders as they are."""
+"""./dev leaves nothing half-built, fails with a clear message, and does not touch other folders."""
 
 import os
 import re
@@ -40,7 +40,7 @@ KINDS = ("made", "made_in_place")
 
 @pytest.fixture
 def private(tmp_path, monkeypatch):
-    """An empty home, closed to others like a real one."""
+    """An empty home directory, closed to others like a real one."""
     folders = {
         "HOME": tmp_path / "home",
         "XDG_CACHE_HOME": tmp_path / "home/cache",
@@ -75,7 +75,7 @@ def test_two_builders_at_once_build_once(private, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_killed_builder_leaves_nothing_half_made(private, kind):
+def test_a_killed_builder_leaves_nothing_half_built(private, kind):
     trace = private / "trace"
     victim = builder(kind, 60, trace)
     wait_until(trace.exists)
@@ -89,7 +89,7 @@ def test_a_killed_builder_leaves_nothing_half_made(private, kind):
     assert [entry.name for entry in cache.home().iterdir() if "thing" in entry.name] == ["thing"]
 
 
-def test_a_failed_builder_leaves_nothing_half_made(private):
+def test_a_failed_builder_leaves_nothing_half_built(private):
     def build(folder):
         (folder / "begun").touch()
         raise Stop("no network")
@@ -120,18 +120,18 @@ def test_an_unknown_area_is_one_sentence():
         tests.select(["nowhere"], None, [])
 
 
-def test_an_area_may_be_called_like_a_folder(monkeypatch):
+def test_an_area_may_have_the_name_of_a_folder(monkeypatch):
     monkeypatch.chdir(project.ROOT)
     assert tests.select(["devtools"], None, []).other == [str(project.ROOT / "testing/test_devtools.py")]
 
 
-def test_an_addon_that_extends_this_one_is_not_for_pytest():
+def test_an_extending_addon_is_not_run_by_pytest():
     example = project.ROOT / "examples/subscription_minimum_term"
     chosen = tests.select([str(example)], None, [])
     assert (chosen.extending, chosen.addon, chosen.other) == ((example,), [], [])
 
 
-def test_shares_lose_no_test_and_part_no_class():
+def test_shares_lose_no_test_and_split_no_class():
     sizes = {"test_a.py::A": 5, "test_a.py::B": 4, "test_b.py::A": 3, "test_b.py": 2}
     items = [SimpleNamespace(nodeid=f"{name}::test_{number}") for name, size in sizes.items() for number in range(size)]
     shares = [[item.nodeid for item in pytest_plugin.share(items, number, 2)] for number in (1, 2)]
@@ -144,7 +144,7 @@ def test_shares_lose_no_test_and_part_no_class():
     bool(os.environ.get("PGHOST") and not os.environ["PGHOST"].startswith("/")), reason="the server is not our own"
 )
 def test_a_server_changes_no_mode_and_ends_with_its_last_user(private, place):
-    """The server is in a closed home, as on a new machine, in a path too long for a socket."""
+    """The server is in a private home directory, as on a new machine, in a path too long for a socket."""
     deep = private / "home" / ("d" * 60) / ("e" * 60)
     deep.mkdir(mode=0o700, parents=True)
     parents = [deep, *deep.parents]
@@ -178,7 +178,7 @@ print("home", postgres.homes()["test"])
             subprocess.run(["rm", "-rf", "--", str(home)], check=True)
 
 
-def test_troubles_are_warnings_with_what_follows_them():
+def test_problems_are_warnings_with_the_lines_that_follow():
     log = (
         "2026-01-01 10:00:00,000 7 INFO db odoo.x: fine\n"
         "2026-01-01 10:00:00,000 7 WARNING db odoo.y: not so\nmore of it\n"
@@ -264,7 +264,7 @@ def broken(clone, name, old, new):
 
 
 def failures(capfd):
-    """Lint; return the hooks that fail, and all that was printed."""
+    """Lint, and return the failing hooks and the complete output."""
     subprocess.run(["git", "add", "--all"], cwd=project.ROOT, check=True)
     code = lint.run()
     printed = capfd.readouterr().out

@@ -1,4 +1,4 @@
-"""The addon that the guide for integrators builds works, and leaves nothing behind when it is uninstalled."""
+"""The example addon of the integrator guide works, and leaves nothing behind when uninstalled."""
 
 import pytest
 
@@ -10,12 +10,12 @@ EXAMPLE = project.ROOT / "examples/subscription_minimum_term"
 
 @pytest.fixture(scope="module")
 def installed(place):
-    """The counts of the example's tests, their database, and the Odoo that finds the example."""
+    """The counts of the example's tests, their database, and the Odoo with the example."""
     return tests.extension(place, EXAMPLE)
 
 
 class TestExample:
-    """In the order of the steps."""
+    """The tests run in this order."""
 
     def test_its_own_tests_pass_and_log_nothing(self, installed):
         count, _database, _odoo = installed

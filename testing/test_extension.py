@@ -1,4 +1,4 @@
-"""An addon adds a state, events, a kind of movement and a close policy: every screen, report and page still opens."""
+"""With an addon that adds a state, events, a movement kind and a close policy, every screen, report and page opens."""
 
 import pytest
 
@@ -10,7 +10,7 @@ EXTENSION = project.ROOT / "testing/addons/subscription_suspended"
 
 @pytest.fixture(scope="module")
 def installed(place):
-    """The counts of the addon's own tests, the database that they ran in, and the Odoo that knows the addon."""
+    """The counts of the addon's own tests, their database, and the Odoo with the addon."""
     return tests.extension(place, EXTENSION)
 
 

@@ -1,6 +1,6 @@
-"""Ten thousand made-up histories of subscriptions keep the ledger of MRR, to the cent.
+"""The MRR ledger is correct to the cent after ten thousand generated histories of subscriptions.
 
-`./dev test histories` makes them up; a plain `./dev test` leaves them to the hundred of the addon's own tests.
+`./dev test histories` runs them; a plain `./dev test` runs only the hundred of the addon's own tests.
 """
 
 import os
@@ -19,7 +19,7 @@ TEST = "/subscription_close_renew:TestMrrHistories"
 
 @pytest.mark.skipif(not THOROUGH, reason="takes minutes: ./dev test histories")
 def test_ten_thousand_histories_keep_the_ledger(place):
-    """Odoo plays them, a part at a time. The numbers of a part are the seeds of its histories."""
+    """Odoo plays them in parts. The numbers of a part are the seeds of its histories."""
     template, _logged = place.databases.addon_template()
     names = [place.scratch.database(place.databases, template, f"histories_{number}") for number in range(WORKERS)]
     size = HISTORIES // PARTS
@@ -33,7 +33,7 @@ def test_ten_thousand_histories_keep_the_ledger(place):
 
 
 def play_part(place, database, first, count):
-    """Play some histories, which leave the database as it was; return the failure, or nothing."""
+    """Play some histories, leaving the database unchanged, and return the failure, if any."""
     part = f"{first}:{first + count}"
     suite = tests.run_in_odoo(
         place.odoo, database, TEST, "--test-enable", log=f"histories-{first}", SUBSCRIPTION_HISTORIES=part

@@ -1,4 +1,4 @@
-"""The guide for integrators is right: its code, its names, and the answers to its calls."""
+"""The integrator guide is correct: its code, its names, and the answers to its calls."""
 
 import ast
 import json
@@ -35,7 +35,7 @@ def chapter(title):
     return re.search(rf"^## {title}$(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL)[1]
 
 
-def test_code_is_that_of_the_example():
+def test_code_matches_the_example():
     files = {
         str(path.relative_to(EXAMPLES)): path.read_text(encoding="utf-8")
         for path in EXAMPLES.rglob("*")
@@ -45,7 +45,7 @@ def test_code_is_that_of_the_example():
 
 
 def seams():
-    """The methods in the tables of *What to extend*: pairs of the model or controller, and the signature in the guide."""
+    """Return the methods in the tables of *What to extend*: pairs of model or controller and documented signature."""
     found = []
     for row in re.findall(r"^\| .* \|$", chapter("What to extend"), re.MULTILINE):
         _purpose, methods, called_on, _returns = (cell.strip() for cell in row.strip("|").split(" | "))
@@ -56,7 +56,7 @@ def seams():
 
 
 def classes():
-    """Each class in the addon's source, with the name of the model that it extends, or its own."""
+    """Yield each class in the addon's source, with the name of the extended model or its own."""
     for folder in ("models", "reports", "controllers"):
         for path in (project.ADDON_PATH / folder).rglob("*.py"):
             for node in ast.parse(path.read_text(encoding="utf-8")).body:
@@ -75,7 +75,7 @@ def model_of(node):
 
 
 def signature_of(function):
-    """The arguments of a method as the guide writes them: without `self` and without defaults."""
+    """Return the arguments of a method as written in the guide: without `self` and defaults."""
     arguments = [argument.arg for argument in function.args.args[1:]]
     if function.args.kwarg:
         arguments.append(f"**{function.args.kwarg.arg}")
@@ -107,7 +107,7 @@ def test_each_method_to_extend_is_extended_in_a_test():
                 extended.add((owner.value if isinstance(owner, ast.Constant) else owner.id, name.value))
     named = {(owner, signature.partition("(")[0]) for owner, signature in seams()}
     assert named - extended == set()
-    # What is of no use to others is not in the guide.
+    # Methods of no use to others are not in the guide.
     assert extended - named == {("sale.order", "_bill")}
 
 
@@ -134,7 +134,7 @@ def test_calls_answer_as_the_guide_says(served, key):
 
 
 def call(command):
-    """Send the request of a curl command; return the HTTP status and the answer."""
+    """Send the request of a curl command, and return the HTTP status and the answer."""
     words = iter(shlex.split(command.replace("\\\n", " "))[1:])
     url, headers, data = "", {}, ""
     for word in words:

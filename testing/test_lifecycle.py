@@ -12,7 +12,7 @@ MANY = 10_000
 
 
 class Ordinary:
-    """The rows of ordinary documents in a database, as they are when this is made."""
+    """The rows of ordinary documents in a database when this object is created."""
 
     def __init__(self, sql, name):
         self.query = lambda statement: sql(statement, name)
@@ -27,7 +27,7 @@ class Ordinary:
         return [row[0] for row in rows]
 
     def checksums(self):
-        """Return a checksum for each table, over the rows and columns of the beginning."""
+        """Return a checksum for each table, over its initial rows and columns."""
         sums = {}
         for table, columns in self.columns.items():
             chosen = ", ".join(f'"{column}"' for column in columns)
@@ -38,7 +38,7 @@ class Ordinary:
 
 @pytest.fixture(scope="module")
 def database(place, base):
-    """A company that has sold for a while, without the addon."""
+    """A company with existing sales, without the addon."""
     return _real(place, base, "lifecycle")
 
 
@@ -48,9 +48,9 @@ def ordinary(place, database):
 
 
 class TestLifecycle:
-    """In the order of a company's steps."""
+    """The tests run in this order, which is that of a company's steps."""
 
-    def test_there_is_something_to_spoil(self, ordinary):
+    def test_there_are_documents_to_compare(self, ordinary):
         assert all(int(count) > 5 for count, _sum in ordinary.before.values()), ordinary.before
 
     def test_install(self, place, database, ordinary):
@@ -75,7 +75,7 @@ class TestLifecycle:
         )
         assert left == []
 
-    def test_comes_again(self, place, database, ordinary):
+    def test_reinstall(self, place, database, ordinary):
         assert troubles(place.odoo.install(database, [project.ADDON])) == []
         assert ordinary.checksums() == ordinary.before
 
@@ -93,7 +93,7 @@ def test_demonstration_company_keeps_its_orders_when_the_addon_goes(place):
 
 
 def test_installation_does_not_pause_for_each_order(place, base):
-    """With ten thousand orders, the installation takes as many statements as with a few."""
+    """With ten thousand orders, the installation takes as many queries as with a few."""
     statements = {}
     for label, orders in (("few", 0), ("many", MANY)):
         name = _real(place, base, label)
@@ -104,19 +104,19 @@ def test_installation_does_not_pause_for_each_order(place, base):
         assert loaded, log[-2000:]
         statements[label] = int(loaded[1])
         place.databases.drop(name)
-    # Reading in batches of a thousand passes; a statement for each order, or for each ten, does not.
+    # Reading in batches of a thousand passes; a query for each order, or for every ten, does not.
     assert statements["many"] - statements["few"] < MANY / 100, statements
 
 
 def _real(place, base, label):
-    """Copy a database that Odoo takes for real, so that the addon loads no demonstration data."""
+    """Copy a database marked as having no demo data, so that the addon loads none."""
     name = place.scratch.database(place.databases, base, label)
     place.databases.sql("UPDATE ir_module_module SET demo = FALSE", name)
     return name
 
 
 def _sell(sql, database, orders):
-    """Copy a demonstration order with its lines that many times, by SQL alone."""
+    """Copy a demo order with its lines that many times, by SQL alone."""
 
     def query(statement):
         return sql(statement, database)

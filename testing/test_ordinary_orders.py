@@ -1,4 +1,4 @@
-"""The addon costs an ordinary order nothing: not one more query than without it."""
+"""Ordinary orders take no more queries with the addon than without it."""
 
 import json
 

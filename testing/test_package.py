@@ -1,4 +1,4 @@
-"""The wheel holds only the addon. Odoo finds it where pip puts it, installs it, and upgrades it."""
+"""The wheel contains only the addon. Odoo finds it where pip installs it, installs it, and upgrades it."""
 
 import email
 import fnmatch
@@ -26,17 +26,17 @@ def package(place, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def content(package):
-    """The names of the files in the wheel, without what describes the package."""
+    """The names of the files in the wheel, without the package metadata."""
     with zipfile.ZipFile(package) as archive:
         return {name for name in archive.namelist() if ".dist-info/" not in name}
 
 
 @pytest.fixture(scope="module")
 def installed(place, package, tmp_path_factory):
-    """Odoo in a new virtual environment, in which only the wheel is installed."""
+    """Odoo in a new virtual environment with only the wheel installed."""
     fresh = Environment(tmp_path_factory.mktemp("fresh"))
     process.output([place.odoo.environment.python, "-m", "venv", "--without-pip", fresh.path], "Making the environment")
-    # Odoo and its requirements, with pip, are used where they are.
+    # Odoo, its requirements and pip are used in place.
     lent = f"{place.odoo.environment.packages}\n{place.odoo.source.path}\n"
     (fresh.packages / "lent.pth").write_text(lent, encoding="utf-8")
     install = [fresh.python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", package]
@@ -49,7 +49,7 @@ def database(place, base):
     return place.scratch.database(place.databases, base, "package")
 
 
-def test_wheel_is_what_git_knows_of_the_addon(content):
+def test_wheel_contains_the_files_tracked_by_git(content):
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     try:
         asked = subprocess.run(command, cwd=project.ADDON_PATH, capture_output=True, text=True, check=True)
@@ -59,7 +59,7 @@ def test_wheel_is_what_git_knows_of_the_addon(content):
     assert content == {HOME + name for name in known - {"pyproject.toml"} | {"LICENSE"}}
 
 
-def test_wheel_leaves_out_what_work_leaves_behind(place, tmp_path, monkeypatch):
+def test_wheel_leaves_out_working_files(place, tmp_path, monkeypatch):
     addon = tmp_path / project.ADDON
     for name in ("__init__.py", "models/order.py", ".hypothesis/x", "__pycache__/x.pyc", "old.pyc", "models/order.py~"):
         (addon / name).parent.mkdir(parents=True, exist_ok=True)
@@ -92,25 +92,25 @@ def test_metadata_come_from_the_manifest(package):
     assert metadata.get_payload(decode=True).decode() == (project.ADDON_PATH / "README.rst").read_text(encoding="utf-8")
 
 
-def test_changelog_tells_of_this_version():
+def test_changelog_describes_this_version():
     changelog = (project.ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert f"\n## {project.manifest()['version']}\n" in changelog
 
 
 class TestPage:
-    """The page that Odoo's list of apps and its store show."""
+    """The page shown in Odoo's list of apps and its store."""
 
-    def test_pictures_are_those_that_are_shown(self):
+    def test_only_displayed_pictures_are_included(self):
         shown = set(re.findall(r'src="([^"]+)"', PAGE.read_text(encoding="utf-8")))
         there = {path.name for path in PAGE.parent.iterdir()}
         assert there - {PAGE.name, "icon.png", "icon.svg", "banner.png"} == shown
 
-    def test_pictures_are_those_of_the_documentation(self):
+    def test_pictures_match_the_documentation(self):
         """If this fails, run `./dev shots`."""
         for name in re.findall(r'src="([^"]+)"', PAGE.read_text(encoding="utf-8")):
             here, there = (Image.open(folder / name).convert("RGB") for folder in (PAGE.parent, PICTURES))
             assert here.size == there.size, name
-            # The 256 colours are close to the original ones.
+            # The palette of 256 colours is close to the original colours.
             assert max(high for _low, high in ImageChops.difference(here, there).getextrema()) < 32, name
 
     def test_pictures_load_quickly(self):
@@ -125,7 +125,7 @@ class TestPage:
 
 
 class TestInstalled:
-    """In the order of the steps."""
+    """The tests run in this order."""
 
     def test_odoo_finds_the_addon_among_the_packages(self, installed):
         code = f"""

@@ -1,4 +1,4 @@
-"""Several requests of a customer at the same moment: one does what it asks, the others learn that it is done."""
+"""Of several simultaneous requests of a customer, one succeeds and the others report that it is already done."""
 
 import re
 import threading

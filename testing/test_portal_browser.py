@@ -1,6 +1,6 @@
-"""The customer's pages in a browser: no serious finding of axe-core, usable by keyboard alone, and without scripts.
+"""The customer's pages in a browser: no serious axe-core findings, usable by keyboard alone and without scripts.
 
-The demonstration data is that of Odoo and of the addon. Its customer with an account is Joel Willis.
+The data is the demo data of Odoo and the addon. Its customer with a login is Joel Willis.
 """
 
 import pytest
@@ -53,7 +53,7 @@ def axe(place):
 
 @pytest.fixture
 def visit(chromium, site):
-    """A function that opens a page as a user, or as nobody."""
+    """A function that opens a page as a user or anonymously."""
     pages = []
 
     def visit(user, path, size="desktop", **options):
@@ -70,7 +70,7 @@ def visit(chromium, site):
 
 
 def pop_up_of(page):
-    """Click Close Subscription; return the pop-up."""
+    """Click Close Subscription and return the pop-up."""
     wait_for_scripts(page)
     page.locator("a[name=subscription_close]").click()
     pop_up = page.locator("#subscription_close_modal.show")
@@ -79,7 +79,7 @@ def pop_up_of(page):
 
 
 def wait_for_scripts(page):
-    """Wait for Bootstrap: before it is there, Close Subscription leads to the page without pop-up."""
+    """Wait for Bootstrap: before it is loaded, Close Subscription opens the page without the pop-up."""
     page.wait_for_function("Boolean(window.Modal)")
 
 
@@ -130,7 +130,7 @@ def test_retention_message_never_hides_submit(visit, size):
     pop_up.locator("[name=subscription_retention] > div").first.evaluate("(box, long) => box.innerHTML = long", long)
     pop_up.locator("input[type=radio]").first.click()
     expect(pop_up.locator("[name=subscription_retention]:visible")).to_have_count(1)
-    # Without scrolling, as Playwright's own click would.
+    # Without scrolling, unlike Playwright's own click.
     on_top = """(button) => {
         const box = button.getBoundingClientRect();
         return button.contains(document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2));
@@ -138,7 +138,7 @@ def test_retention_message_never_hides_submit(visit, size):
     assert pop_up.locator("[name=subscription_close_submit]").evaluate(on_top)
 
 
-def test_keyboard_alone_opens_fills_in_and_leaves_the_pop_up(visit):
+def test_pop_up_is_usable_with_the_keyboard_alone(visit):
     page = visit("portal", COFFEE)
     wait_for_scripts(page)
     button, pop_up = page.locator("a[name=subscription_close]"), page.locator("#subscription_close_modal.show")

@@ -1,4 +1,4 @@
-"""The pop-up in which customers close their subscription: complete on a phone in each language, in its direction."""
+"""The pop-up in which customers close their subscription is complete on a phone, in each language and direction."""
 
 import polib
 import pytest
@@ -45,7 +45,7 @@ def test_pop_up_is_complete(chromium, served, language):
         pop_up.locator("input[type=radio]").first.click()
         expect(pop_up.locator("[name=subscription_retention]:visible")).to_have_count(1)
 
-        # French has its own kind of space before a question mark.
+        # French uses a different space before a question mark.
         shown = " ".join(pop_up.inner_text().split())
         assert [text for text in TEXTS if known[text] not in shown] == [], shown
         assert pop_up.evaluate(CUT_OFF) == []

@@ -1,6 +1,6 @@
-"""Nobody moves another's money or time: what each kind of person may do, tried in every way that there is.
+"""Nobody can change the money or dates of others: all that each kind of user may do, tried in every way.
 
-The table is in `testing/rights/table.py`. Everything is tried inside one transaction of Odoo, and undone.
+The table is in `testing/rights/table.py`. Everything is tried inside one transaction of Odoo and rolled back.
 """
 
 import inspect
@@ -24,7 +24,7 @@ VERBS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "PROPFIND")
 
 @pytest.fixture(scope="module")
 def scene(place):
-    """The stage, in Odoo in this process, on a copy of the addon's template that knows the fake provider's addon."""
+    """The stage, with Odoo in this process, on a copy of the addon's template with the fake provider's addon."""
     databases = Databases(place.odoo.with_addons(ADDONS))
     template, _logged = databases.addon_template()
     name = place.scratch.database(databases, template, "rights")
@@ -38,7 +38,7 @@ def scene(place):
     config.parse_config(["-c", str(databases.odoo.config), "-d", name, "--log-level=critical"], setup_logging=False)
     load_server_wide_modules()
     registry = Registry(name)
-    # What PostgreSQL refuses is logged as an error.
+    # Odoo logs refusals of PostgreSQL as errors.
     with mute_logger("odoo.sql_db"), registry.cursor() as cr:
         with stage.in_one_transaction(registry, cr):
             yield stage.Stage(registry, cr)
@@ -47,7 +47,7 @@ def scene(place):
 
 
 def rows(page):
-    """The rows of a table: what it is about, what it is tried on, and what is expected of each kind of person."""
+    """Yield the rows of a table: the subject, the record to try it on, and the result expected for each kind."""
     head, *lines = page.strip().splitlines()
     kinds = head.split()[2:]
     assert set(stage.KINDS) <= set(kinds)
@@ -61,7 +61,7 @@ def assert_none(wrong):
 
 
 def sources():
-    """The Python files of the addon that are not its tests, nor its arithmetic."""
+    """Return the Python files of the addon, without its tests and arithmetic."""
     for folder in ("models", "wizards", "reports", "controllers"):
         for path in (project.ADDON_PATH / folder).glob("*.py"):
             yield path.read_text(encoding="utf-8")
@@ -71,7 +71,7 @@ def sources():
 
 
 def public_methods(registry):
-    """Every method that can be called from outside and that a file of the addon defines."""
+    """Return every method defined by the addon that can be called from outside."""
     return {
         f"{name}.{method}"
         for name, model in registry.models.items()
@@ -104,8 +104,8 @@ def test_each_public_method_does_what_its_row_says(scene):
 
 
 @pytest.mark.parametrize("name", ["subscription_close", "subscription_pause", "subscription_renew"])
-def test_external_api_refuses_whom_the_table_refuses(scene, name):
-    """What comes in by HTTP is what is called in this process."""
+def test_external_api_refuses_the_users_refused_by_the_table(scene, name):
+    """Calls over HTTP have the same results as calls in this process."""
     [(_name, target, expected)] = [row for row in rows(table.METHODS) if row[0] == f"sale.order.{name}"]
     statuses = {"+": (200,), "-": (401, 403), "!": (422,)}
     arguments = {"reason_id": scene.reason.id} if name == "subscription_close" else {}
@@ -132,7 +132,7 @@ def test_each_model_has_a_row(scene):
     assert own_models(scene.registry) - {name for name, _target, _expected in rows(table.MODELS)} == set()
 
 
-def test_each_model_is_open_to_whom_its_row_says(scene):
+def test_each_model_is_accessible_as_its_row_says(scene):
     wrong = []
     for model, target, expected in rows(table.MODELS):
         for kind, right in expected.items():
@@ -148,7 +148,7 @@ def test_each_model_is_open_to_whom_its_row_says(scene):
 
 
 def added_fields(registry):
-    """The stored fields that the addon adds to models of Odoo: {model: names}."""
+    """Return the stored fields that the addon adds to models of Odoo: {model: names}."""
     added = {}
     for name, model in registry.models.items():
         if model._original_module != project.ADDON and not model._abstract:
@@ -174,7 +174,7 @@ def test_each_stored_field_has_a_row(scene):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_nobody_writes_by_hand_what_only_methods_write(scene, way):
+def test_nobody_writes_fields_reserved_for_methods(scene, way):
     wrong = []
     for model, names in listed_fields(table.METHODS_ONLY).items():
         for name in names:
@@ -185,7 +185,7 @@ def test_nobody_writes_by_hand_what_only_methods_write(scene, way):
     assert_none(wrong)
 
 
-def test_what_people_write_is_written_by_those_who_sell(scene):
+def test_fields_open_to_users_are_written_by_salespeople_only(scene):
     wrong = []
     for model, names in listed_fields(table.PEOPLE).items():
         for name in names:
@@ -205,7 +205,7 @@ def test_each_context_key_has_a_row():
 
 
 @pytest.mark.parametrize(("method", "target"), table.USED)
-def test_what_a_context_says_changes_nothing(scene, method, target):
+def test_context_keys_change_nothing(scene, method, target):
     guards = {key for text in sources() for key in re.findall(r'Guard\(\s*"(\w+)"', text)}
     assert guards
     sealed = [{key: value} for key in sorted(guards) for value in (True, {"amount": 1}, [1], "paid")]
@@ -224,7 +224,7 @@ def test_what_a_context_says_changes_nothing(scene, method, target):
 
 
 def addresses():
-    """The addresses of the addon, with the ways in which each is asked: {address: verbs}."""
+    """Return the addresses of the addon with their HTTP methods: {address: verbs}."""
     found = {}
     modules = [module for name, module in sys.modules.items() if name.startswith(f"{OURS}controllers.")]
     for module in modules:
@@ -249,7 +249,7 @@ def is_refused(answer):
     return answer.status_code >= 400 or "/web/login" in way or way.rstrip("/").endswith("/my")
 
 
-def test_each_address_is_open_to_whom_its_row_says(scene):
+def test_each_address_is_accessible_as_its_row_says(scene):
     wrong = []
     for address, verb, expected in rows(table.ROUTES):
         for kind, right in expected.items():
@@ -290,11 +290,11 @@ def test_a_form_of_another_site_changes_nothing(scene):
     assert_none(wrong)
 
 
-# Ways around
+# Indirect attacks
 
 
 @pytest.mark.parametrize("attack", attacks.ALL, ids=lambda attack: attack.__name__)
-def test_nobody_moves_what_is_anothers_by(scene, attack):
+def test_nobody_changes_records_of_others_by(scene, attack):
     wrong = []
     for kind in attack.kinds:
         found = scene.attempt(attack, scene, kind)
@@ -304,7 +304,7 @@ def test_nobody_moves_what_is_anothers_by(scene, attack):
 
 
 @pytest.mark.parametrize("look", attacks.LOOKS, ids=lambda look: look.__name__)
-def test_nobody_sees_what_is_anothers_by(scene, look):
+def test_nobody_sees_records_of_others_by(scene, look):
     wrong = []
     for kind in look.kinds:
         found = scene.attempt(look, scene, kind)

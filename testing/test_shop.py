@@ -58,5 +58,5 @@ def test_cart_without_a_plan_is_refused_before_payment(printed):
     assert "NO PLAN False False Coffee is sold by subscription" in printed
 
 
-def test_empty_cart_is_as_ready_as_without_the_addon(printed):
+def test_empty_cart_behaves_as_without_the_addon(printed):
     assert "EMPTY False" in printed

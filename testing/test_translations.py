@@ -10,7 +10,7 @@ LANGUAGES = ["ar", "de", "es", "fa", "fr", "it", "ja", "nl", "pl", "pt_BR", "ru"
 
 
 def test_template_is_fresh(place, tmp_path):
-    """If this fails, run `./dev i18n`, and translate what it lists."""
+    """If this fails, run `./dev i18n` and translate the terms that it lists."""
     database, _logged = place.databases.addon_template()
     fresh = i18n.export(place.odoo, database, tmp_path / "fresh.pot")
     assert i18n.texts(i18n.TEMPLATE) == i18n.texts(fresh)
@@ -21,7 +21,7 @@ def test_languages_are_those_promised():
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_translation_is_whole(language):
+def test_translation_is_complete(language):
     assert list(i18n.problems(i18n.FOLDER / f"{language}.po")) == []
 
 
@@ -50,12 +50,12 @@ def test_faults_are_found(tmp_path, monkeypatch, text, translation, found):
 class TestLoading:
     """All languages in one database."""
 
-    def test_nothing_is_complained_about(self, languages):
+    def test_loading_logs_no_warning(self, languages):
         _database, log = languages
         assert troubles(log) == []
 
-    def test_each_language_says_what_its_file_says(self, place, languages, tmp_path):
-        """Odoo drops what it does not accept without a message, so its own export shows what it has loaded."""
+    def test_each_language_is_loaded_as_in_its_file(self, place, languages, tmp_path):
+        """Odoo silently drops terms that it does not accept, so its own export shows what it has loaded."""
         database, _log = languages
         code = f"""
 from odoo.tools.translate import trans_export
@@ -67,7 +67,7 @@ for lang in env["res.lang"].search([("code", "!=", "en_US")]):
         dropped = {}
         for language in LANGUAGES:
             written, taken = (self.said(folder / f"{language}.po") for folder in (i18n.FOLDER, tmp_path))
-            # Odoo exports no translation that is equal to the text.
+            # Odoo does not export translations equal to the source.
             lost = [text for text in written if written[text] != (taken.get(text) or text)]
             dropped |= {language: lost} if lost else {}
         assert dropped == {}

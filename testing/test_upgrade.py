@@ -1,4 +1,4 @@
-"""A company that has the version before upgrades: what is owed, booked and shown stays as it was."""
+"""A company with a previous version upgrades: amounts owed, booked and shown do not change."""
 
 import io
 import json
@@ -103,10 +103,10 @@ UPDATE sale_order SET payment_exception = TRUE
 
 
 class Company:
-    """A demonstration company of a version before, upgraded, with what there was before and what was logged."""
+    """An upgraded demo company of a previous version, with its data before the upgrade and the log."""
 
     def __init__(self, place, base, version, folder):
-        """Install the version, fill the company, and upgrade it.
+        """Install the version, fill the company with data, and upgrade it.
 
         :param str version: a key of :data:`VERSIONS`
         :param Path folder: for the code of that version
@@ -129,14 +129,14 @@ class Company:
         return self.place.databases.sql(statement, self.name)
 
     def rows(self, table, columns):
-        """What is kept of a table, in order."""
+        """Return the rows of a table before the upgrade, in order."""
         return self.sql(f"SELECT {columns} FROM {table} ORDER BY id")
 
     def rows_now(self, table):
         return self.rows(table, re.sub(r"\w+", lambda name: RENAMED.get(name[0], name[0]), KEPT[table]))
 
     def shown(self, odoo):
-        """What the screens show of each subscription."""
+        """Return the values that the screens show of each subscription."""
         printed = odoo.script(self.name, SHOWN, "Reading what is shown")
         return json.loads(re.search(r"shown: (.*)", printed)[1])
 
@@ -166,7 +166,7 @@ def test_nothing_shown_changes(company):
     assert company.shown(company.place.odoo) == company.shown_before
 
 
-def test_end_that_a_planned_close_suspends_is_kept(company):
+def test_end_date_suspended_by_a_planned_close_is_kept(company):
     assert company.sql("SELECT 1 FROM sale_order WHERE end_date_before_close IS NOT NULL")
 
 
@@ -177,7 +177,7 @@ def test_columns_that_were_renamed_are_gone(company):
     assert company.sql(left) == []
 
 
-def test_views_and_filters_of_people_have_the_new_names(company):
+def test_views_and_filters_of_users_have_the_new_names(company):
     [[arch]] = company.sql("SELECT arch_db::text FROM ir_ui_view WHERE name = 'somebody.s.own'")
     assert "end_date_before_close" in arch
     [[domain]] = company.sql("SELECT domain FROM ir_filters WHERE name = 'Closing'")
@@ -206,5 +206,5 @@ def test_only_the_charge_without_an_answer_holds_its_exception(company):
     if company.version == "19.0.1.0.0":
         assert held == [["draft", "offline"]]
     else:
-        # That version writes it ahead of the charge; this one was made without it.
+        # That version writes it before the charge; this charge was created without it.
         assert held == []

@@ -1,4 +1,4 @@
-"""A vocabulary for tests about subscriptions, also for addons that extend this one.
+"""Helpers for tests about subscriptions, also for addons that extend this one.
 
 A test reads as a story: it is 31 January 2027, noon, and ::
 
@@ -8,8 +8,8 @@ A test reads as a story: it is 31 January 2027, noon, and ::
     self.expire(until="2027-02-28")  # the scheduled action runs on 28 February
     self.assertEqual(order.subscription_state, "churned")
 
-Records come with the rights of the person who would handle them: an order with those of its salesperson, an invoice
-with those of the accountant. `self.env` itself has all rights, and serves to prepare things.
+Records have the access rights of their usual user: an order those of its salesperson, an invoice those of the
+accountant. `self.env` has all rights and is meant for preparing data.
 """
 
 from contextlib import ExitStack, contextmanager
@@ -28,16 +28,16 @@ from odoo.addons.subscription_close_renew.models.subscription.sale_subscription_
 
 @freeze_time("2027-01-31 12:00:00")
 class SubscriptionCommon(TransactionCase):
-    """A company of its own, in UTC, with plans, products, close reasons, a customer and five kinds of users.
+    """A separate company in UTC, with plans, products, close reasons, a customer and five kinds of users.
 
     Class attributes:
 
-    * ``company``: where all of this takes place; demo data and other companies stay out of it
+    * ``company``: the company of the test; demo data and other companies are not affected
     * ``weekly``, ``monthly``, ``yearly``: recurring plans
     * ``recurring_product`` (100.0 a period), ``one_time_product`` (30.0)
     * ``reason`` (shown in the portal), ``hidden_reason``, ``archived_reason``
     * ``customer``: partner of ``portal_user``
-    * ``bank_journal``: receives what :meth:`register_payment` registers
+    * ``bank_journal``: receives the payments of :meth:`register_payment`
     * ``salesperson`` and ``other_salesperson`` (own documents), ``sales_lead`` (all documents), ``administrator`` (of
       Sales), ``accountant`` (no rights in Sales)
     """
@@ -50,7 +50,7 @@ class SubscriptionCommon(TransactionCase):
         cls.addClassCleanup(kept.close)
         super().setUpClass()
         cls.addClassCleanup(kept.enter_context, cls._keep_caches(of_class=True))
-        # Passwords are no part of this, and their mails would be.
+        # Without password mails, as tests check the mails sent.
         cls.env = cls.env(context={**cls.env.context, "no_reset_password": True})
         cls.company = cls.make_company("Subscription Company")
         cls.env = api.Environment(cls.cr, cls.env.uid, {**cls.env.context, "allowed_company_ids": cls.company.ids})
@@ -58,7 +58,7 @@ class SubscriptionCommon(TransactionCase):
         cls._make_users()
         cls._make_bank()
         cls._make_catalogue()
-        # A run in the test's future would catch up the subscriptions of demo data.
+        # A run in the test's future would catch up on the subscriptions of the demo data.
         others = cls.env["sale.order"].search([("subscription_state", "=", "progress")])
         others.subscription_pause()
         cls.env.flush_all()
@@ -133,16 +133,16 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def make_company(cls, name, tz="UTC"):
-        """Return a new company that can post invoices, without a chart of accounts to load.
+        """Return a new company that can post invoices without loading a chart of accounts.
 
         :param str name: name of the company
         :param str tz: time zone of the company's contact, which its dates follow
         :rtype: res.company
         """
-        # Odoo's own logo would be made smaller five times for each company.
+        # Odoo's own logo would be resized five times for each company.
         values = {"name": name, "currency_id": cls.env.ref("base.USD").id, "logo": False}
         company = cls._without_chatter("res.company").create(values).with_env(cls.env)
-        # Writing to a currency clears caches that take long to fill.
+        # Writing to a currency clears caches that are slow to fill.
         if not company.currency_id.active:
             company.currency_id.active = True
         company.partner_id.tz = tz
@@ -165,16 +165,16 @@ class SubscriptionCommon(TransactionCase):
 
         :param str name: becomes the login (``subscription_<name>``) and part of the mail address
         :param str groups: external ids of groups, separated by commas
-        :param companies: the user's companies, the first being the main one; without it, the company of the test
+        :param companies: the user's companies, the main one first; by default, the company of the test
         :rtype: res.users
         """
         return cls.make_users({name: groups}, companies)
 
     @classmethod
     def make_users(cls, groups_of, companies=None):
-        """Return new users; several at once take a third of the time that one after the other do.
+        """Return new users; creating several at once takes a third of the time.
 
-        :param dict groups_of: what :meth:`make_user` takes as groups, by name
+        :param dict groups_of: groups as for :meth:`make_user`, by name
         :param companies: as for :meth:`make_user`
         :rtype: res.users
         """
@@ -197,7 +197,7 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def _without_chatter(cls, model):
-        """Return a model whose new records have no messages, no followers and no tracking, which no test looks at."""
+        """Return a model that creates records without messages, followers and tracking, as no test checks these."""
         return cls.env[model].with_context(tracking_disable=True, mail_notrack=True)
 
     def setUp(self):
@@ -206,11 +206,11 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def _keep_caches(cls, of_class=False):
-        """Return a context in which Odoo, asked to clear all caches, clears those that were invalidated since now.
+        """Return a context manager in which clearing all caches clears only those invalidated after this call.
 
-        Odoo clears all after each test and each class. A page spends half of its time on reading views and routes again.
+        Odoo clears all caches after each test and class; rereading views and routes then takes half the time of a page.
 
-        :param bool of_class: whether also those are cleared that earlier calls have cleared
+        :param bool of_class: whether to clear also the caches cleared within earlier calls
         """
         registry, before = cls.registry, dict(cls.registry.cache_sequences)
 
@@ -219,7 +219,7 @@ class SubscriptionCommon(TransactionCase):
             invalidated = signalled | registry.cache_invalidated
             cls.caches_invalidated |= invalidated
             if of_class:
-                # What the class has made is gone, too.
+                # The records of the class are gone, too.
                 invalidated = cls.caches_invalidated
             if invalidated:
                 registry.clear_cache(*invalidated)
@@ -229,38 +229,38 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def made_once(cls, name, **kwargs):
-        """Return what a method of the tests makes, for all tests of a class, each of which finds it as it was made.
+        """Return the records created by a helper method, for use by all tests of a class.
 
-        Meant for :meth:`setUpClass`, where there is no test yet that a scheduled action could belong to.
+        Meant for :meth:`setUpClass`, where no test is running yet that a scheduled action could belong to.
 
-        :param str name: the method, such as one that bills a subscription
-        :param dict kwargs: what it takes
+        :param str name: name of the method, such as one that bills a subscription
+        :param dict kwargs: arguments of the method
         """
         story = cls(name)
         with patch.object(module, "current_test", story):
             return getattr(story, name)(**kwargs)
 
-    # What people do
+    # Actions of users
 
     @classmethod
     def line(cls, product=None, quantity=1, **values):
         """Return the command that adds a line to an order.
 
-        :param product: the recurring product, if not given
-        :param float quantity: how many
+        :param product: by default, the recurring product
+        :param float quantity: ordered quantity
         """
         product = product or cls.recurring_product
         return Command.create({"product_id": product.id, "product_uom_qty": quantity, **values})
 
     @classmethod
     def quotation(cls, plan=None, start=None, lines=None, user=None, company=None, **values):
-        """Return a quotation with a recurring plan, with the rights of its salesperson.
+        """Return a quotation with a recurring plan, in the environment of its salesperson.
 
-        :param plan: recurring plan (monthly, if not given), or False for an ordinary quotation
-        :param str start: first day, ``YYYY-MM-DD``; without one, the day of the confirmation
-        :param list lines: commands as from :meth:`line`; without them, one recurring product
-        :param user: the salesperson who makes it (``salesperson``, if not given)
-        :param company: where it is made (the company of the test, if not given)
+        :param plan: recurring plan (by default, monthly), or False for an ordinary quotation
+        :param str start: first day, ``YYYY-MM-DD``; by default, the day of the confirmation
+        :param list lines: commands as returned by :meth:`line`; by default, one recurring product
+        :param user: the salesperson (by default, ``salesperson``)
+        :param company: company of the quotation (by default, the company of the test)
         :param dict values: other fields of the order
         :rtype: sale.order
         """
@@ -270,7 +270,7 @@ class SubscriptionCommon(TransactionCase):
             orders = orders.with_context(allowed_company_ids=company.ids)
         env = orders.env
         if "subscription_id" in values:
-            # As if it had been made by Renew, without an invoice and its payment before.
+            # As if Renew had created it, but without requiring a paid invoice first.
             orders = as_method(orders)
         order = orders.create(
             {
@@ -282,7 +282,7 @@ class SubscriptionCommon(TransactionCase):
                 **values,
             }
         ).with_env(env)
-        # What Odoo fills in by itself while it makes an order would be noted in the chatter, field by field.
+        # Otherwise the chatter would list each field that Odoo fills in while it creates an order.
         cls.env.flush_all()
         order._track_discard()
         cls.flush_chatter()
@@ -290,9 +290,9 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def subscription(cls, **values):
-        """Return a subscription in progress, with the rights of its salesperson.
+        """Return a subscription in progress, in the environment of its salesperson.
 
-        :param dict values: what :meth:`quotation` takes
+        :param dict values: arguments of :meth:`quotation`
         :rtype: sale.order
         """
         order = cls.quotation(**values)
@@ -302,11 +302,11 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def invoice(cls, order, post=True):
-        """Return an invoice of the next period of a subscription, with the rights of the accountant.
+        """Return an invoice of the next period of a subscription, in the environment of the accountant.
 
-        Its one-time lines are invoiced along with the first period.
+        One-time lines are invoiced with the first period.
 
-        :param order: a subscription that runs
+        :param order: a running subscription
         :param bool post: whether to post the invoice
         :rtype: account.move
         """
@@ -325,9 +325,9 @@ class SubscriptionCommon(TransactionCase):
 
     @staticmethod
     def bill_january(invoice, **values):
-        """Let a draft invoice bill some of the first period, as one does that was made while that one was open.
+        """Make a draft invoice bill part of the first period, as if it had been created while that period was open.
 
-        :param invoice: a draft `account.move`, as from :meth:`invoice`
+        :param invoice: a draft `account.move`, as returned by :meth:`invoice`
         :param dict values: other fields of its lines
         """
         january = {"subscription_period_start": "2027-01-31", "subscription_period_end": "2027-02-28"}
@@ -335,7 +335,7 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def reset(cls, invoice):
-        """Reset a posted invoice to draft, as its accountant does before correcting it.
+        """Reset a posted invoice to draft, as the accountant does to correct it.
 
         :param invoice: a posted `account.move`
         """
@@ -344,7 +344,7 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def register_payment(cls, invoice):
-        """Register by hand that an invoice was paid, as the accountant does."""
+        """Register the payment of an invoice manually, as the accountant does."""
         wizards = cls.env["account.payment.register"].with_user(cls.accountant)
         wizard = wizards.with_context(active_model="account.move", active_ids=invoice.ids).create({})
         wizard._create_payments()
@@ -352,9 +352,9 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def paid_subscription(cls, **values):
-        """Return a subscription whose first period was invoiced and paid, so that it can be renewed.
+        """Return a subscription that can be renewed: its first period is invoiced and paid.
 
-        :param dict values: what :meth:`subscription` takes
+        :param dict values: arguments of :meth:`subscription`
         :rtype: sale.order
         """
         order = cls.subscription(**values)
@@ -363,10 +363,10 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def renewal(cls, order, user=None):
-        """Return the quotation that renews a subscription, as the button Renew makes or finds it.
+        """Return the quotation that renews a subscription, created or found by the button Renew.
 
         :param order: a subscription that can be renewed
-        :param user: who presses the button (the user of the order, if not given)
+        :param user: who presses the button (by default, the user of the order)
         :rtype: sale.order
         """
         order = order.with_user(user) if user else order
@@ -376,7 +376,7 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def renewed_by(cls, order):
-        """Return the order that renewed a subscription just now; see :meth:`renewal`.
+        """Renew a subscription and return the confirmed renewal; see :meth:`renewal`.
 
         :rtype: sale.order
         """
@@ -387,9 +387,9 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def paused_subscription(cls, resume_date=None, **values):
-        """Return a subscription that was paused at once; see :meth:`subscription`.
+        """Return a subscription paused immediately; see :meth:`subscription`.
 
-        :param str resume_date: the day on which it resumes by itself
+        :param str resume_date: the day on which it resumes automatically
         :rtype: sale.order
         """
         order = cls.subscription(**values)
@@ -399,9 +399,9 @@ class SubscriptionCommon(TransactionCase):
 
     @classmethod
     def churned_subscription(cls, invoiced=False, **values):
-        """Return a subscription that was closed at once; see :meth:`subscription`.
+        """Return a subscription closed immediately; see :meth:`subscription`.
 
-        :param bool invoiced: whether its first period was invoiced before
+        :param bool invoiced: whether its first period is invoiced first
         :rtype: sale.order
         """
         order = cls.subscription(**values)
@@ -411,42 +411,42 @@ class SubscriptionCommon(TransactionCase):
         cls.flush_chatter()
         return order
 
-    # What time does
+    # Time
 
     @staticmethod
     def on(moment):
-        """Return the context in which it is another time (UTC).
+        """Return a context manager that sets the time (UTC).
 
-        :param str moment: ``YYYY-MM-DD``, which means noon, or ``YYYY-MM-DD HH:MM``
+        :param str moment: ``YYYY-MM-DD`` (noon) or ``YYYY-MM-DD HH:MM``
         """
         return freeze_time(moment if " " in moment else f"{moment} 12:00:00")
 
     def expire(self, until="2027-03-01"):
-        """Run the scheduled action that carries out what was planned, as the scheduler does.
+        """Run the scheduled action that performs planned changes, as the scheduler does.
 
-        :param str until: when it runs, as for :meth:`on`
+        :param str until: time of the run, as for :meth:`on`
         """
         with self.on(until):
             self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_expiration")
 
     def bill(self, until="2027-01-31"):
-        """Run the scheduled action that invoices and charges what is due, as the scheduler does.
+        """Run the scheduled action that invoices and charges due periods, as the scheduler does.
 
-        :param str until: when it runs, as for :meth:`on`
+        :param str until: time of the run, as for :meth:`on`
         """
         with self.on(until):
             self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_billing")
 
     def renew(self, until="2027-02-28"):
-        """Run the scheduled action that announces automatic renewals and carries them out, as the scheduler does.
+        """Run the scheduled action that announces and performs automatic renewals, as the scheduler does.
 
-        :param str until: when it runs, as for :meth:`on`
+        :param str until: time of the run, as for :meth:`on`
         """
         with self.on(until):
             self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_renewal")
 
     def run_scheduled_action(self, xml_id):
-        """Run a scheduled action in the way of the scheduler: other cursor, commits, several passes.
+        """Run a scheduled action as the scheduler does: with another cursor, commits and several passes.
 
         :param str xml_id: external id of an `ir.cron`
         """
@@ -456,11 +456,11 @@ class SubscriptionCommon(TransactionCase):
         self.env.invalidate_all()
 
     def click(self, records, method_name):
-        """Call a method as a button does: in a transaction of its own, which it may commit.
+        """Call a method as a button does: in its own transaction, which it may commit.
 
-        :param records: with the rights of the person who clicks
-        :param str method_name: a method without parameters
-        :return: what the method returns
+        :param records: in the environment of the user who clicks
+        :param str method_name: name of a method without parameters
+        :return: the result of the method
         """
         self.flush_chatter()
         with self.other_transactions(), self.registry.cursor() as cr:
@@ -471,23 +471,23 @@ class SubscriptionCommon(TransactionCase):
 
     @contextmanager
     def other_transactions(self):
-        """Let other cursors see what this test did, and let their commits be undone at its end."""
-        if type(self)._registry_patched:  # as in an HttpCase, always
+        """Make the changes of this test visible to other cursors, and roll back their commits at its end."""
+        if type(self)._registry_patched:  # An HttpCase does this for every test.
             yield
         else:
             with self.enter_registry_test_mode():
                 yield
 
-    # What the chatter says
+    # Chatter and results
 
     @classmethod
     def flush_chatter(cls):
-        """Let the chatter note what changed until now, as at the end of a transaction."""
+        """Post the pending tracking messages, as at the end of a transaction."""
         cls.env.flush_all()
         cls.cr.flush()
 
     def last_message(self, order):
-        """Return the latest message in the chatter of an order, for everybody to read.
+        """Return the latest message in the chatter of an order, with all access rights.
 
         :rtype: mail.message
         """
@@ -495,7 +495,7 @@ class SubscriptionCommon(TransactionCase):
         return order.sudo().message_ids.sorted("id")[-1:]
 
     def chatter(self, order):
-        """Return the text of all messages of an order, the oldest first, a message a line or more.
+        """Return the text of all messages of an order, oldest first, each starting on a new line.
 
         :rtype: str
         """
@@ -503,10 +503,10 @@ class SubscriptionCommon(TransactionCase):
         return "\n".join(html2plaintext(message.body) for message in order.sudo().message_ids.sorted("id"))
 
     def changes(self, message):
-        """Return what a message of the chatter says about changed fields.
+        """Return the field changes tracked by a chatter message.
 
         :param message: `mail.message`
-        :return: ``{name of field: (old, new)}``, as shown to people; dates as ``YYYY-MM-DD``
+        :return: ``{field name: (old, new)}``, as displayed; dates as ``YYYY-MM-DD``
         :rtype: dict
         """
         changes = {}
@@ -519,14 +519,14 @@ class SubscriptionCommon(TransactionCase):
         return changes
 
     def invoices(self, order):
-        """Return the invoices of an order, drafts too, in the order of their making, with the rights of the accountant.
+        """Return the invoices of an order, including drafts, in order of creation, as the accountant.
 
         :rtype: account.move
         """
         return order.sudo().invoice_ids.sorted("id").with_user(self.accountant)
 
     def movements(self, orders):
-        """Return what the MRR ledger has of orders, in the order of writing.
+        """Return the movements of orders in the MRR ledger, in order of creation.
 
         :return: ``[(kind, "YYYY-MM-DD", amount), …]``
         :rtype: list
@@ -536,9 +536,9 @@ class SubscriptionCommon(TransactionCase):
         return [(movement.kind, str(movement.date), movement.amount) for movement in movements]
 
     def mails(self, record, partner=None):
-        """Return the messages about a record that were mailed to somebody, each as often as it was.
+        """Return the messages about a record that were mailed to a partner, one entry per mail.
 
-        :param partner: whom (the customer, if not given)
+        :param partner: the recipient (by default, the customer)
         :rtype: list
         """
         self.flush_chatter()
@@ -553,10 +553,10 @@ class SubscriptionCommon(TransactionCase):
         )
         return [notification.mail_message_id for notification in notifications]
 
-    # What must hold
+    # Assertions
 
     def billed_periods(self, order):
-        """Return the first day of each billed period of an order, and that of the next, in order.
+        """Return the first day of each billed period of an order and of the next one, in order.
 
         :return: ``[("YYYY-MM-DD", "YYYY-MM-DD"), …]``
         :rtype: list
@@ -565,29 +565,29 @@ class SubscriptionCommon(TransactionCase):
         return [(str(period.date_start), str(period.date_end)) for period in periods]
 
     def assertNoOverlap(self, order):
-        """Check that no day of an order is billed twice."""
+        """Assert that no day of an order is billed twice."""
         periods = self.billed_periods(order)
         for (_start, end), (next_start, _next_end) in pairwise(periods):
             self.assertLessEqual(end, next_start, f"billed twice: {periods}")
 
     @contextmanager
     def assertRefused(self, words):
-        """Check that a refusal tells the user why, with these words (a regular expression).
+        """Assert that a `UserError` with this message (a regular expression) is raised.
 
-        Nothing is rolled back: what was written before the refusal can be seen, which a test may check.
+        Nothing is rolled back, so a test can check that nothing was written before the refusal.
         """
         with self.assertRaisesRegex(UserError, words):
             yield
 
     def assertDates(self, order, **dates):
-        """Check date fields of an order.
+        """Assert the values of date fields of an order.
 
-        :param dict dates: ``YYYY-MM-DD`` or False by field name
+        :param dict dates: ``YYYY-MM-DD`` or False, by field name
         """
         self.assertEqual({name: order[name] and fields.Date.to_string(order[name]) for name in dates}, dates)
 
     def assertLedgerAgrees(self, orders):
-        """Check that the movements of each order sum up to what it brings, in each currency, to the cent (P9)."""
+        """Assert that the movements of each order add up to its MRR, in each currency, to the cent (P9)."""
         self.flush_chatter()
         for order in orders.sudo():
             sums = dict(

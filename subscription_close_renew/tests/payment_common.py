@@ -1,6 +1,6 @@
-"""A vocabulary for tests about charging subscriptions: a provider whose answers the test chooses.
+"""Helpers for tests about charging subscriptions: a provider whose answers the test chooses.
 
-It goes through Odoo's ordinary provider code, down to the library that sends requests::
+Charges run through Odoo's own provider code, down to the library that sends requests::
 
     order = self.subscription(card=self.card())
     with self.provider("declined"):
@@ -27,11 +27,11 @@ PROVIDER_CODE = "subscription_test"
 
 
 class Killed(BaseException):
-    """The process was killed: no code that deals with errors sees this."""
+    """Simulates a killed process: no error handler catches it."""
 
 
 def unreachable():
-    """Return what `requests` raises when there is nobody to connect to, so that nothing was sent."""
+    """Return the error that `requests` raises when no connection can be made, so nothing was sent."""
     refused = NewConnectionError(None, "Connection refused")
     return requests.ConnectionError(MaxRetryError(None, "/charges", reason=refused))
 
@@ -46,7 +46,7 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        # What is asked for before the tests counts for each of them.
+        # Requests made in the set-up of the class count for each test.
         cls.calls = []
         cls._rest_other_companies()
         code = cls.env.registry["payment.provider"]._fields["code"]
@@ -72,7 +72,7 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
 
     @classmethod
     def _rest_other_companies(cls):
-        """Let the subscriptions of the demonstration companies not be due: no test is about them."""
+        """Move the due dates of the demo companies' subscriptions away, as no test is about them."""
         others = [("company_id", "!=", cls.company.id), ("subscription_state", "=", "progress")]
         orders = cls.env["sale.order"].with_context(tracking_disable=True)
         orders.search(others).next_invoice_date = "2999-01-01"
@@ -82,7 +82,7 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
         """Return a provider whose payments the company receives in its bank.
 
         :param str name: its name
-        :param str code: ``none`` for one through which nothing is charged, such as wire transfers
+        :param str code: ``none`` for a provider that charges nothing, such as wire transfers
         :rtype: payment.provider
         """
         provider = cls.env["payment.provider"].create(
@@ -120,7 +120,7 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
     def card(cls, partner=None, **values):
         """Return a stored card of a customer.
 
-        :param partner: whose it is (the customer, if not given)
+        :param partner: the owner (by default, the customer)
         :rtype: payment.token
         """
         return cls.env["payment.token"].create(
@@ -144,12 +144,12 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
 
     @contextmanager
     def provider(self, *answers):
-        """Let the provider answer to charges, one after the other; the last one holds for all that follow.
+        """Set the provider's answers to charges, in order; the last one is used for all further charges.
 
         :param answers: ``done``, ``pending``, ``authorized``, ``declined``, ``cancelled``; ``mismatch``, another amount;
-            an HTTP status; any other word, which the provider's code does not know, or bytes, which are no JSON at all;
-            an exception that `requests` raises, such as ``requests.Timeout()``; or a function that is called with the
-            transaction, at the moment at which the provider is asked, and returns one of these
+            an HTTP status; any other word, unknown to the provider's code, or bytes, which are not JSON;
+            an exception raised by `requests`, such as ``requests.Timeout()``; or a function that is called with the
+            transaction at the moment of the request and returns one of these
         """
         left = list(answers)
         asked = []
@@ -173,7 +173,7 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
             transaction._process(transaction.provider_code, {"reference": transaction.reference, **data})
 
         def extract_amount_data(transaction, data):
-            # Providers name what is refunded without a sign.
+            # Providers send refunded amounts without a sign.
             amount = abs(transaction.amount) / (2 if data["state"] == "mismatch" else 1)
             return {"amount": amount, "currency_code": transaction.currency_id.name}
 
@@ -188,7 +188,7 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
             update[data["state"]]()
 
         with (
-            # Odoo logs what a provider refuses as an error.
+            # Odoo logs a provider's refusal as an error.
             mute_logger("odoo.addons.payment.models.payment_provider"),
             patch.object(requests, "request", request),
             patch.object(PaymentTransaction, "_send_payment_request", send_payment_request),
@@ -198,11 +198,11 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
             yield
 
     def notify(self, transaction, answer, carried_out=True):
-        """Let the provider tell by itself what became of a payment, and Odoo carry it out.
+        """Send a notification of the provider about a payment, and have Odoo process it.
 
         :param transaction: `payment.transaction`
         :param str answer: as for :meth:`provider`
-        :param bool carried_out: whether Odoo's own scheduled action carries it out
+        :param bool carried_out: whether Odoo's own scheduled action post-processes it
         """
         with self.provider(answer):
             transaction = transaction.sudo()
@@ -211,11 +211,11 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
                 self.run_scheduled_action("payment.cron_post_process_payment_tx")
 
     def online_payment(self, documents, card=None, provider=None, **values):
-        """Return the payment that a customer has begun on a page of the provider, as the portal makes it.
+        """Return the payment that a customer has started on the provider's page, as the portal creates it.
 
         :param documents: the orders or invoices to pay
-        :param card: the card that the provider has stored with it
-        :param provider: the provider of the test, if not given
+        :param card: the card stored with the payment
+        :param provider: by default, the provider of the test
         :rtype: payment.transaction
         """
         documents = documents.sudo()
@@ -238,21 +238,21 @@ class SubscriptionPaymentCommon(SubscriptionCommon):
         )
 
     def charges(self, order):
-        """Return the transactions of a subscription, in the order of their making.
+        """Return the transactions of a subscription, in order of creation.
 
         :rtype: payment.transaction
         """
         return order.sudo().period_ids.transaction_ids.sorted("id")
 
     def payments(self, order):
-        """Return the payments of a subscription that were received, by whatever way.
+        """Return the payments received for a subscription, however they were made.
 
         :rtype: account.payment
         """
         return order.sudo().period_ids.invoice_ids.matched_payment_ids | self.charges(order).payment_id
 
     def todo(self, orders):
-        """Return what the activities of subscriptions are about.
+        """Return the summaries of the activities of subscriptions.
 
         :rtype: list
         """

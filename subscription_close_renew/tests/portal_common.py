@@ -1,4 +1,4 @@
-"""A vocabulary for tests about the portal: who opens which page, and what stands there::
+"""Helpers for tests about the portal: open pages as users and read their contents::
 
 page = self.open(self.page_of(order), self.portal_user)
 self.assertEqual(self.text(page, "subscription_status"), "In Progress")
@@ -36,7 +36,7 @@ class PortalCase(SubscriptionPaymentCommon, HttpCase):
 
     @classmethod
     def _let_pages_name_the_provider(cls):
-        """Core's payment form names providers as the database knows them; that of the tests is none of these."""
+        """Give the test provider a name in Odoo's payment form, which knows only the codes in the database."""
         code, named = cls.env["payment.provider"]._fields["code"], IrModelFields.get_field_selection
 
         def get_field_selection(fields, model_name, field_name):
@@ -46,15 +46,15 @@ class PortalCase(SubscriptionPaymentCommon, HttpCase):
 
         cls.startClassPatcher(patch.object(IrModelFields, "get_field_selection", get_field_selection))
 
-    # What people do
+    # Actions of users
 
     def log_in(self, user):
         self.authenticate(user and user.login, user and user.login)
 
     def open(self, url, user=None, **kwargs):
-        """Open a page, logged in as a user (as nobody, if not given).
+        """Open a page, logged in as a user (by default, not logged in).
 
-        :return: what came back, after redirections, unless ``allow_redirects`` is False
+        :return: the response after redirections, unless ``allow_redirects`` is False
         """
         self.log_in(user)
         self.flush_chatter()
@@ -63,10 +63,10 @@ class PortalCase(SubscriptionPaymentCommon, HttpCase):
         return response
 
     def post(self, url, user=None, csrf=True, follow=True, **data):
-        """Send a form, logged in as a user (as nobody, if not given).
+        """Submit a form, logged in as a user (by default, not logged in).
 
-        :param bool csrf: whether the form has its token
-        :param bool follow: whether to follow the redirection that ends it
+        :param bool csrf: whether the form includes the CSRF token
+        :param bool follow: whether to follow the final redirection
         :param data: the other fields of the form
         """
         self.log_in(user)
@@ -78,21 +78,21 @@ class PortalCase(SubscriptionPaymentCommon, HttpCase):
         return response
 
     def page_of(self, order, path="", link=False):
-        """Return the address of a subscription in the portal, or of something below it.
+        """Return the portal URL of a subscription, or of a path below it.
 
-        :param bool link: whether the access token of the order is part of it
+        :param bool link: whether the URL includes the access token of the order
         """
         url = f"/my/subscriptions/{order.id}{path}"
         return f"{url}?access_token={order.sudo()._portal_ensure_token()}" if link else url
 
-    # What they see
+    # Page contents
 
     def text(self, response, name=""):
-        """Return the text of a page, or of the elements that have a name, a line each."""
+        """Return the text of a page, or of its elements with a name, one per line."""
         tree = html.fromstring(response.text)
         found = tree.xpath(f"//*[@name='{name}']") if name else [tree]
         return "\n".join(" ".join(element.text_content().split()) for element in found)
 
     def found(self, response, name):
-        """Return the elements of a page that have a name."""
+        """Return the elements of a page with a given name."""
         return html.fromstring(response.text).xpath(f"//*[@name='{name}']")

@@ -20,7 +20,7 @@ PUBLIC_METHODS = (
 
 @tagged("post_install", "-at_install")
 class TestOwnDocuments(SubscriptionCommon):
-    """A salesperson with own documents has nothing to do with those of colleagues."""
+    """A salesperson limited to own documents has no access to those of colleagues."""
 
     @classmethod
     def setUpClass(cls):
@@ -88,7 +88,7 @@ class TestOwnDocuments(SubscriptionCommon):
             wizard.with_user(self.other_salesperson).action_submit()
         self.assertUntouched()
 
-    def test_who_sees_all_documents_closes_the_order_of_a_colleague(self):
+    def test_salesperson_with_all_documents_closes_the_order_of_a_colleague(self):
         self.theirs.with_user(self.sales_lead).subscription_close(self.reason.id)
         self.assertEqual(self.theirs.subscription_state, "churned")
 
@@ -98,7 +98,7 @@ class TestOwnDocuments(SubscriptionCommon):
         with self.assertRaises(AccessError):
             self.theirs.period_ids.unlink()
 
-    def test_accountant_reads_billed_periods_and_does_not_write_them(self):
+    def test_accountant_reads_but_cannot_write_billed_periods(self):
         period = self.theirs.period_ids.with_user(self.accountant)
         self.assertEqual(str(period.date_start), "2027-01-31")
         with self.assertRaises(AccessError):
@@ -107,7 +107,7 @@ class TestOwnDocuments(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestCompanies(SubscriptionCommon):
-    """Company A has nothing to do with company B."""
+    """Company A has no access to the records of company B."""
 
     @classmethod
     def setUpClass(cls):
@@ -121,7 +121,7 @@ class TestCompanies(SubscriptionCommon):
         return self.subscription(user=self.traveller, company=company, **values)
 
     def in_both(self, orders):
-        """Return orders as seen with both companies selected."""
+        """Return orders in an environment with both companies selected."""
         return orders.with_context(allowed_company_ids=self.both.ids)
 
     def test_orders_of_another_company_are_not_seen(self):
@@ -157,7 +157,7 @@ class TestCompanies(SubscriptionCommon):
                     periods.browse(order.period_ids.ids).read(["date_start"])
 
     def test_each_company_has_its_own_today(self):
-        # Half past ten in UTC on 1 February: just 2 February in Kiritimati, still 31 January in Pago Pago.
+        # 10:30 UTC on 1 February is already 2 February in Kiritimati and still 31 January in Pago Pago.
         with self.on("2027-02-01 10:30"):
             orders = self.in_both(self.order_in(self.kiritimati) | self.order_in(self.pago_pago))
         self.assertEqual([str(order.start_date) for order in orders], ["2027-02-02", "2027-01-31"])
@@ -169,7 +169,7 @@ class TestCompanies(SubscriptionCommon):
         self.assertEqual([str(order.closed_on) for order in orders], ["2027-02-02", "2027-01-31"])
         self.assertEqual([str(order.end_date) for order in orders], ["2027-02-02", "2027-01-31"])
 
-    def test_date_that_is_past_in_one_of_two_companies_closes_none(self):
+    def test_date_in_the_past_in_one_of_two_companies_closes_none(self):
         orders = self.in_both(self.order_in(self.kiritimati) | self.order_in(self.pago_pago))
         with self.on("2027-02-01 10:30"), self.assertRefused("is in the past"):
             orders.subscription_close(self.reason.id, when="date", date="2027-02-01")
@@ -191,11 +191,11 @@ class TestCompanies(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestPortalUser(SubscriptionCommon):
-    """Customers have the portal's pages; the methods are not for them."""
+    """Customers use the portal pages and cannot call the methods."""
 
     def assertNoMethodWorks(self, order):
         for name, arguments in PUBLIC_METHODS:
-            # Reopening asks for the administrator before it asks for the order.
+            # Reopening checks for the administrator before the access to the order.
             refusal = UserError if name == "subscription_reopen" else AccessError
             with self.subTest(name), self.assertRaises(refusal):
                 getattr(order.with_user(self.portal_user), name)(*arguments)
@@ -206,11 +206,11 @@ class TestPortalUser(SubscriptionCommon):
                 self.assertEqual(order.with_user(self.portal_user).partner_id, self.customer)
                 self.assertNoMethodWorks(order)
 
-    def test_no_public_method_works_on_the_order_of_somebody_else(self):
+    def test_no_public_method_works_on_the_order_of_another_customer(self):
         somebody = self.env["res.partner"].create({"name": "Somebody Else"})
         self.assertNoMethodWorks(self.subscription(partner_id=somebody.id))
 
-    def test_customer_closes_nothing_by_writing(self):
+    def test_customer_cannot_close_by_writing(self):
         order = self.subscription().with_user(self.portal_user)
         with self.assertRaises(AccessError):
             order.write({"end_date": "2027-01-31"})
@@ -221,7 +221,7 @@ class TestPortalUser(SubscriptionCommon):
             with self.subTest(name), self.assertRaises(AccessError):
                 self.env[name].with_user(self.portal_user).create({"order_ids": [Command.set(order.ids)]})
 
-    def test_customer_reads_neither_plans_nor_periods(self):
+    def test_customer_cannot_read_plans_or_periods(self):
         order = self.subscription()
         self.invoice(order)
         for records in (order.plan_id, order.period_ids):
@@ -240,7 +240,7 @@ class TestExternalApi(SubscriptionCommon, HttpCase):
 
     @classmethod
     def make_headers(cls, user):
-        # Without an expiry, which the database compares with the day that it really is.
+        # No expiry: the database would compare it with the real date.
         key = user.with_user(user).env["res.users.apikeys"].sudo()._generate("rpc", "test", None)
         return {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
@@ -288,7 +288,7 @@ class TestExternalApi(SubscriptionCommon, HttpCase):
         self.assertEqual(action["context"], {"default_order_ids": order.ids})
 
     @mute_logger("odoo.http")
-    def test_bad_reason_is_refused_with_the_sentence(self):
+    def test_bad_reason_is_refused_with_the_message(self):
         order = self.subscription()
         for reason_id in (self.archived_reason.id, 0, None, "Moves abroad", [1, 2]):
             with self.subTest(reason_id):
@@ -302,7 +302,7 @@ class TestExternalApi(SubscriptionCommon, HttpCase):
         self.assertCallRefused(self.call(self.subscription()), 422, "reason_id")
 
     @mute_logger("odoo.http")
-    def test_bad_date_is_refused_with_the_sentence(self):
+    def test_bad_date_is_refused_with_the_message(self):
         order = self.subscription()
         for date, words in (("2027-01-30", "is in the past"), ("soon", "Enter the date"), (5, "Enter the date")):
             with self.subTest(date):
@@ -310,7 +310,7 @@ class TestExternalApi(SubscriptionCommon, HttpCase):
                 self.assertCallRefused(answer, 422, words)
 
     @mute_logger("odoo.http")
-    def test_closing_twice_is_refused_with_the_sentence(self):
+    def test_closing_twice_is_refused_with_the_message(self):
         order = self.churned_subscription()
         self.assertCallRefused(self.call(order, reason_id=self.reason.id), 422, "has been closed since")
 
@@ -322,7 +322,7 @@ class TestExternalApi(SubscriptionCommon, HttpCase):
         self.assertEqual(order.subscription_state, "progress")
 
     @mute_logger("odoo.http")
-    def test_reopening_is_refused_to_a_salesperson_with_the_sentence(self):
+    def test_reopening_is_refused_to_a_salesperson_with_the_message(self):
         order = self.churned_subscription()
         self.assertCallRefused(self.call(order, "subscription_reopen"), 422, "Only an administrator of Sales")
 

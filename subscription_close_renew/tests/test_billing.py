@@ -16,7 +16,7 @@ FEBRUARY = ("2027-02-28", "2027-03-31")
 
 @tagged("post_install", "-at_install")
 class TestBilling(SubscriptionCommon):
-    """F1, P4, P5, P6: what the scheduled action invoices, and what it leaves alone."""
+    """P4, P5, P6: which subscriptions the scheduled action invoices, and which it skips."""
 
     @classmethod
     def setUpClass(cls):
@@ -135,7 +135,7 @@ class TestBilling(SubscriptionCommon):
         self.assertEqual(invoices.journal_id.mapped("company_id"), self.company | company)
         self.assertEqual(set(invoices.mapped("state")), {"posted"})
 
-    def test_subscription_of_an_archived_company_rests(self):
+    def test_subscription_of_an_archived_company_is_not_invoiced(self):
         company = self.make_company("Other Company")
         seller = self.make_user("other_seller", "sales_team.group_sale_salesman", companies=company)
         order = self.subscription(user=seller, company=company)
@@ -144,7 +144,7 @@ class TestBilling(SubscriptionCommon):
         self.bill()
         self.assertFalse(order.sudo().invoice_ids)
 
-    def test_chatter_of_the_invoice_leads_to_its_subscription(self):
+    def test_chatter_of_the_invoice_links_to_its_subscription(self):
         order = self.order
         self.bill()
         messages = self.invoices(order).message_ids
@@ -164,7 +164,7 @@ class TestBilling(SubscriptionCommon):
         self.assertEqual((progress.done, progress.remaining), (0, 0))
 
     def test_progress_is_reported(self):
-        self.bill()  # whatever else is due
+        self.bill()  # other companies may have subscriptions due
         for _order in range(3):
             self.subscription()
         self.bill()
@@ -175,9 +175,9 @@ class TestBilling(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestBillingCatchUp(SubscriptionCommon):
-    """F9, P6: what was missed is caught up, oldest first, within a bound."""
+    """P6: missed periods are caught up, oldest first, up to a limit."""
 
-    def test_periods_that_were_missed_are_billed_in_one_run(self):
+    def test_missed_periods_are_billed_in_one_run(self):
         order = self.subscription(start="2026-10-31")
         self.bill()
         self.assertEqual(
@@ -208,7 +208,7 @@ class TestBillingCatchUp(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order)[-1], ("2026-11-22", "2026-11-29"))
         self.assertDates(order, next_invoice_date="2026-11-29")
 
-    def test_next_run_goes_on_where_the_last_one_stopped(self):
+    def test_next_run_continues_where_the_last_one_stopped(self):
         order = self.subscription(plan=self.weekly, start="2026-09-06")
         self.bill()
         self.bill()
@@ -221,7 +221,7 @@ class TestBillingCatchUp(SubscriptionCommon):
             self.bill()
         self.assertEqual(len(self.invoices(order)), 22)
 
-    def test_bound_counts_for_each_subscription(self):
+    def test_limit_applies_to_each_subscription(self):
         orders = self.subscription(plan=self.weekly, start="2026-09-06") | self.subscription(
             plan=self.weekly, start="2026-09-13"
         )
@@ -236,7 +236,7 @@ class TestBillingCatchUp(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestBillingSetAside(SubscriptionCommon):
-    """F8, P7: one bad subscription stops no other, and undoes nothing."""
+    """P7: one bad subscription stops no other and undoes nothing."""
 
     @classmethod
     def setUpClass(cls):
@@ -260,23 +260,23 @@ class TestBillingSetAside(SubscriptionCommon):
             self.bill_quietly()
         self.assertEqual(len(self.invoices(self.good | self.late)), 2)
 
-    def test_bad_subscription_is_left_as_it_was(self):
+    def test_bad_subscription_is_left_unchanged(self):
         self.bill_quietly()
         self.assertFalse(self.invoices(self.bad))
         self.assertFalse(self.bad.period_ids)
         self.assertDates(self.bad, next_invoice_date="2027-01-31")
 
-    def test_salesperson_is_told_what_went_wrong(self):
+    def test_salesperson_is_notified_of_the_error(self):
         self.bill_quietly()
         self.assertEqual(self.bad.activity_ids.user_id, self.salesperson)
         self.assertIn("negative total amount", self.bad.activity_ids.note)
 
-    def test_what_went_wrong_is_shown_as_it_is(self):
+    def test_error_is_shown_as_plain_text(self):
         with mute_logger(BATCH_LOGGER):
             self.bad._set_aside(ValueError("<b>bold</b> & more"))
         self.assertIn("<b>bold</b> & more", html2plaintext(self.bad.activity_ids.note))
 
-    def test_salesperson_is_told_once_over_several_runs(self):
+    def test_salesperson_is_notified_once_over_several_runs(self):
         for until in ("2027-01-31", "2027-01-31 18:00", "2027-02-01"):
             self.bill_quietly(until)
         self.assertEqual(len(self.bad.activity_ids), 1)
@@ -290,7 +290,7 @@ class TestBillingSetAside(SubscriptionCommon):
             self.bill()
         self.assertEqual([self.bad.name in output for output in logs.output], [True])
 
-    def test_mended_subscription_is_invoiced_at_the_next_run(self):
+    def test_fixed_subscription_is_invoiced_at_the_next_run(self):
         self.bill_quietly()
         self.bad.order_line.price_unit = 50
         self.bill("2027-02-01")
@@ -312,7 +312,7 @@ class TestBillingSetAside(SubscriptionCommon):
         self.assertEqual(len(self.bad.sudo().activity_ids), 1)
         self.assertEqual(self.billed_periods(self.good), [JANUARY])
 
-    def test_several_bad_ones_among_many_are_set_aside_alone(self):
+    def test_only_the_bad_ones_among_many_are_set_aside(self):
         bad = self.bad
         good = self.good | self.late
         for number in range(9):
@@ -324,7 +324,7 @@ class TestBillingSetAside(SubscriptionCommon):
         self.assertEqual({len(order.sudo().activity_ids) for order in bad}, {1})
         self.assertEqual({len(self.invoices(order)) for order in good}, {1})
 
-    def test_one_that_fails_does_not_keep_the_others_from_catching_up(self):
+    def test_failing_subscription_does_not_keep_others_from_catching_up(self):
         order = self.subscription(start="2026-10-31")
         self.bill_quietly()
         self.assertEqual(len(self.billed_periods(order)), 4)
@@ -355,25 +355,25 @@ class TestBillNow(SubscriptionCommon):
         self.bill_now(order)
         self.assertEqual(self.invoices(order).state, "posted")
 
-    def test_it_is_refused_for_somebody_elses_order(self):
+    def test_it_is_refused_for_the_order_of_a_colleague(self):
         order = self.order.with_user(self.other_salesperson)
         with self.assertRaises(AccessError):
             self.bill_now(order)
         self.assertFalse(order.sudo().period_ids)
 
-    def test_it_is_refused_when_nothing_is_due_and_says_why(self):
+    def test_it_is_refused_with_a_reason_when_nothing_is_due(self):
         order = self.subscription(start="2027-02-28")
         with self.assertRefused(f"{order.name} will next be invoiced on 02/28/2027"):
             self.bill_now(order)
 
-    def test_it_is_refused_once_it_was_pressed(self):
+    def test_second_press_is_refused(self):
         order = self.order
         self.bill_now(order)
         with self.assertRefused("will next be invoiced on 02/28/2027"):
             self.bill_now(order)
         self.assertEqual(len(self.invoices(order)), 1)
 
-    def test_it_is_refused_for_what_does_not_run(self):
+    def test_it_is_refused_for_orders_that_are_not_running(self):
         for order, words in (
             (self.quotation(), "is not confirmed"),
             (self.paused_subscription(), "is paused"),
@@ -401,7 +401,7 @@ class TestBillNow(SubscriptionCommon):
         self.assertIn("will next be invoiced", str(refusal.exception))
         self.assertIn("is paused", str(refusal.exception))
 
-    def test_list_invoices_those_that_are_due(self):
+    def test_list_invoices_due_subscriptions(self):
         due, later = self.order, self.subscription(start="2027-02-28")
         action = self.bill_now(due | later)
         self.assertEqual([len(self.invoices(order)) for order in (due, later)], [1, 0])
@@ -409,19 +409,19 @@ class TestBillNow(SubscriptionCommon):
         self.assertIn(later.name, action["params"]["message"])
         self.assertNotIn(due.name, action["params"]["message"])
 
-    def test_list_leaves_alone_what_was_not_chosen(self):
+    def test_list_leaves_unselected_subscriptions_alone(self):
         chosen, other = self.order, self.subscription()
         self.bill_now(chosen)
         self.assertEqual([len(self.invoices(order)) for order in (chosen, other)], [1, 0])
 
-    def test_bad_one_in_the_list_stops_no_other(self):
+    def test_bad_subscription_in_the_list_stops_no_other(self):
         bad = self.subscription(lines=[self.line(price_unit=-100)])
         good = self.subscription()
         with mute_logger(BATCH_LOGGER):
             self.bill_now(bad | good)
         self.assertEqual([len(self.invoices(order)) for order in (bad, good)], [0, 1])
 
-    def test_list_tells_the_bad_one_from_the_good(self):
+    def test_list_reports_bad_and_good_subscriptions_separately(self):
         bad = self.subscription(lines=[self.line(price_unit=-100)])
         good = self.subscription()
         with mute_logger(BATCH_LOGGER):
@@ -430,7 +430,7 @@ class TestBillNow(SubscriptionCommon):
         self.assertIn(bad.name, message)
         self.assertNotIn(good.name, message)
 
-    def test_bad_one_alone_is_reported_as_a_warning(self):
+    def test_single_bad_subscription_is_reported_as_a_warning(self):
         bad = self.subscription(lines=[self.line(price_unit=-100)])
         with mute_logger(BATCH_LOGGER):
             action = self.bill_now(bad)
@@ -452,10 +452,10 @@ class TestBillNow(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestBillingCost(SubscriptionCommon):
-    """The budget: what one more invoice costs."""
+    """The query budget of one more invoice."""
 
     def queries(self, number):
-        """Return how many queries it takes to invoice so many subscriptions in one run."""
+        """Return the number of queries to invoice a number of subscriptions in one run."""
         for _order in range(number):
             self.subscription()
         before = self.cr.sql_log_count
@@ -463,7 +463,7 @@ class TestBillingCost(SubscriptionCommon):
         return self.cr.sql_log_count - before
 
     def test_one_more_invoice_costs_twelve_queries_at_most(self):
-        self.queries(1)  # what is read once
+        self.queries(1)  # fills the caches
         self.assertLessEqual((self.queries(40) - self.queries(20)) / 20, 12)
 
     def test_one_bad_subscription_among_many_costs_little(self):
@@ -479,13 +479,13 @@ class TestBillingCost(SubscriptionCommon):
 
         with mute_logger(BATCH_LOGGER), patch.object(type(self.env["account.move"]), "create", count):
             self.bill()
-        # Halved until the bad one is alone: 32 + 16 + 16 + 8 + 8 …
+        # Batches are halved until the bad one is alone: 32 + 16 + 16 + 8 + 8 …
         self.assertLessEqual(sum(made), 32 * 3.5)
 
 
 @tagged("post_install", "-at_install")
 class TestBillingInPieces(SubscriptionCommon):
-    """Odoo gives a scheduled action ten seconds, and calls it again as long as it says that something is left."""
+    """Odoo gives a scheduled action ten seconds and calls it again while it reports remaining work."""
 
     def setUp(self):
         super().setUp()
@@ -493,12 +493,12 @@ class TestBillingInPieces(SubscriptionCommon):
         self.startPatcher(patch.object(ir_cron, "MIN_RUNS_PER_JOB", 3))
         self.startPatcher(patch.object(Turn.__new__, "__defaults__", (1, 1)))
 
-    def test_what_there_was_no_time_for_comes_when_odoo_calls_again(self):
+    def test_remaining_subscriptions_are_billed_when_odoo_calls_again(self):
         orders = self.env["sale.order"].concat(*(self.subscription() for _order in range(3)))
         self.bill()
         self.assertEqual([self.billed_periods(order) for order in orders], [[JANUARY]] * 3)
 
-    def test_what_odoo_calls_no_more_is_asked_for_again_at_once(self):
+    def test_another_run_is_triggered_when_subscriptions_remain(self):
         for _order in range(5):
             self.subscription()
         cron = self.env.ref("subscription_close_renew.ir_cron_subscription_billing")

@@ -31,13 +31,13 @@ MONTH_ENDS = [
 
 @tagged("post_install", "-at_install")
 class TestBillingClock(SubscriptionCommon):
-    """P4, P6: the scheduled action through the year, around the world, and after it was down."""
+    """P4, P6: the scheduled action throughout the year, around the world, and after a downtime."""
 
     def starts(self, order):
         return [start for start, _end in self.billed_periods(order)]
 
     def assertTiles(self, order, first, following):
-        """Check that the billed periods leave no day out and bill none twice."""
+        """Assert that the billed periods skip no day and bill none twice."""
         periods = self.billed_periods(order)
         self.assertEqual([start for start, _end in periods], [first, *(end for _start, end in periods[:-1])])
         self.assertEqual(periods[-1][1], following)
@@ -122,7 +122,7 @@ class TestBillingClock(SubscriptionCommon):
     def test_subscription_without_a_start_begins_on_the_day_where_the_company_is(self):
         self.assertDates(self.subscription_in("Pacific/Kiritimati", False), start_date="2027-02-01")
 
-    # After it was down, and with a clock that is wrong
+    # Downtime and wrong clocks
 
     def test_clock_set_back_by_a_day_bills_nothing_twice(self):
         order = self.subscription()
@@ -154,7 +154,7 @@ class TestBillingClock(SubscriptionCommon):
         self.assertEqual(counts, [12, 24, 36, 48, 58, 58])
         self.assertTiles(order, "2027-01-31", "2028-03-12")
 
-    def test_pause_that_ended_while_it_was_down_is_not_billed(self):
+    def test_pause_that_ended_during_the_downtime_is_not_billed(self):
         order = self.paused_subscription(resume_date="2027-02-10")
         self.bill("2027-03-12")
         self.expire(until="2027-03-12")
@@ -187,7 +187,7 @@ class TestBillingClock(SubscriptionCommon):
         self.expire(until="2027-02-28")
         self.assertClosedUnbilled(order)
 
-    def test_both_actions_again_and_again_on_the_day_of_the_close(self):
+    def test_both_actions_run_repeatedly_on_the_day_of_the_close(self):
         order = self.closing()
         for _run in range(2):
             self.bill("2027-02-28")
@@ -196,7 +196,7 @@ class TestBillingClock(SubscriptionCommon):
             self.bill("2027-02-28")
         self.assertClosedUnbilled(order)
 
-    def test_both_actions_down_over_the_close(self):
+    def test_both_actions_down_on_the_day_of_the_close(self):
         for first, second in ((self.bill, self.expire), (self.expire, self.bill)):
             with self.subTest(first=first.__name__):
                 order = self.closing()

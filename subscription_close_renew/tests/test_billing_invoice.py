@@ -13,7 +13,7 @@ FEBRUARY = ("2027-02-28", "2027-03-31")
 
 @tagged("post_install", "-at_install")
 class TestBillingInvoice(SubscriptionCommon):
-    """What stands on the invoice of a period."""
+    """The contents of the invoice of a period."""
 
     def products(self, invoice):
         return invoice.invoice_line_ids.sorted("sequence").filtered("product_id").mapped("product_id.name")
@@ -36,7 +36,7 @@ class TestBillingInvoice(SubscriptionCommon):
         self.assertEqual(self.products(second), ["Coffee Service", "Installation"])
         self.assertEqual(self.products(third), ["Coffee Service"])
 
-    def test_one_time_line_that_was_invoiced_by_hand_is_not_invoiced_again(self):
+    def test_one_time_line_invoiced_manually_is_not_invoiced_again(self):
         order = self.subscription(lines=[self.line(), self.line(self.one_time_product)])
         one_time = order.order_line[1].with_user(self.accountant)
         values = order.with_user(self.accountant)._prepare_invoice()
@@ -51,13 +51,13 @@ class TestBillingInvoice(SubscriptionCommon):
         lines = self.invoices(order).invoice_line_ids.sorted("sequence")
         self.assertEqual([(line.quantity, line.price_unit) for line in lines], [(2, 100), (3, 7)])
 
-    def test_discount_holds_in_every_period(self):
+    def test_discount_applies_in_every_period(self):
         order = self.subscription(lines=[self.line(discount=25)])
         self.bill()
         self.bill("2027-02-28")
         self.assertEqual(self.invoices(order).mapped("amount_total"), [75, 75])
 
-    def test_changed_quantity_holds_from_the_next_period_on(self):
+    def test_changed_quantity_applies_from_the_next_period_on(self):
         order = self.subscription()
         self.bill()
         order.order_line.product_uom_qty = 3
@@ -78,7 +78,7 @@ class TestBillingInvoice(SubscriptionCommon):
             lines = invoice.invoice_line_ids.sorted("sequence")
             self.assertEqual(lines.mapped("display_type"), ["line_section", "product", "line_note"])
 
-    def test_section_of_what_is_invoiced_once_is_not_repeated(self):
+    def test_section_of_one_time_lines_is_not_repeated(self):
         order = self.subscription(
             lines=[
                 Command.create({"display_type": "line_section", "name": "Every month", "sequence": 1}),
@@ -107,7 +107,7 @@ class TestBillingInvoice(SubscriptionCommon):
         self.assertEqual(line.subscription_id, order)
         self.assertDates(line, subscription_period_start="2027-01-31", subscription_period_end="2027-02-28")
 
-    def test_line_that_is_invoiced_once_names_no_period(self):
+    def test_one_time_line_names_no_period(self):
         order = self.subscription(lines=[self.line(), self.line(self.one_time_product)])
         self.bill()
         line = self.invoices(order).invoice_line_ids.filtered(lambda line: line.product_id == self.one_time_product)
@@ -145,7 +145,7 @@ class TestBillingInvoice(SubscriptionCommon):
         self.bill("2027-03-10")
         self.assertEqual(self.invoices(order).amount_untaxed, 97.74)
 
-    def test_what_was_paid_is_used_up_before_the_pause_counts(self):
+    def test_paid_period_is_used_up_before_the_pause_counts(self):
         order = self.subscription()
         self.bill()
         with self.on("2027-02-10"):
@@ -216,7 +216,7 @@ class TestBillingInvoice(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestBillingByHand(SubscriptionCommon):
-    """F4, P4: an invoice made with the ordinary button is the invoice of a period, too."""
+    """P4: an invoice created with the ordinary button is also the invoice of a period."""
 
     @classmethod
     def setUpClass(cls):
@@ -224,7 +224,7 @@ class TestBillingByHand(SubscriptionCommon):
         cls.order = cls.subscription()
 
     def create_invoice(self, order, post=True):
-        """Press Create Invoice, as the salesperson; let the accountant post what comes of it."""
+        """Press Create Invoice as the salesperson, and post the result as the accountant."""
         wizards = self.env["sale.advance.payment.inv"].with_user(self.salesperson)
         wizard = wizards.with_context(active_model="sale.order", active_ids=order.ids).create(
             {"advance_payment_method": "delivered"}
@@ -264,7 +264,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [JANUARY, FEBRUARY])
         self.assertDates(order, next_invoice_date="2027-03-31")
 
-    def test_what_was_invoiced_in_advance_is_not_billed_on_its_day(self):
+    def test_period_invoiced_in_advance_is_not_billed_on_its_day(self):
         order = self.order
         self.bill()
         with self.on("2027-02-10"):
@@ -295,7 +295,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertEqual(invoice.amount_untaxed, 67.74)
         self.assertEqual(self.billed_periods(order), [("2027-03-10", "2027-03-31")])
 
-    def test_draft_made_by_hand_sets_the_subscription_aside(self):
+    def test_manual_draft_sets_the_subscription_aside(self):
         order = self.order
         draft = self.create_invoice(order, post=False)
         with mute_logger(BATCH_LOGGER):
@@ -304,7 +304,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.assertIn(f"{order.name} already has a draft invoice", html2plaintext(order.activity_ids.note))
         self.assertEqual(order.activity_ids.user_id, self.salesperson)
 
-    def test_draft_made_by_hand_can_be_posted_after_billing_met_it(self):
+    def test_manual_draft_can_be_posted_after_billing_found_it(self):
         order = self.order
         draft = self.create_invoice(order, post=False)
         with mute_logger(BATCH_LOGGER):
@@ -314,7 +314,7 @@ class TestBillingByHand(SubscriptionCommon):
         self.bill()
         self.assertEqual(self.invoices(order), draft)
 
-    def test_billing_goes_on_when_the_draft_is_deleted(self):
+    def test_billing_continues_when_the_draft_is_deleted(self):
         order = self.order
         draft = self.create_invoice(order, post=False)
         with mute_logger(BATCH_LOGGER):
@@ -331,7 +331,7 @@ class TestBillingByHand(SubscriptionCommon):
             self.bill()
         self.assertEqual(self.invoices(order), draft)
 
-    def test_draft_in_advance_is_met_on_its_day(self):
+    def test_draft_in_advance_is_found_on_its_day(self):
         order = self.order
         self.bill()
         with self.on("2027-02-10"):
@@ -402,14 +402,14 @@ class TestBillingByHand(SubscriptionCommon):
         self.bill("2027-02-28")
         self.assertEqual(self.billed_periods(order), [JANUARY, FEBRUARY])
 
-    def test_closed_subscription_is_not_billed_again_for_what_is_credited(self):
+    def test_closed_subscription_is_not_billed_again_for_a_credited_period(self):
         order = self.churned_subscription(invoiced=True)
         self.credit(self.invoices(order), "refund_moves")
         self.bill("2027-03-15")
         self.assertEqual(self.billed_periods(order), [])
         self.assertEqual(order.subscription_state, "churned")
 
-    def test_down_payment_is_no_period_and_taken_off_the_first(self):
+    def test_down_payment_bills_no_period_and_is_deducted_from_the_first(self):
         order = self.order
         wizards = self.env["sale.advance.payment.inv"].with_user(self.administrator)
         wizard = wizards.with_context(active_model="sale.order", active_ids=order.ids).create(
@@ -426,7 +426,7 @@ class TestBillingByHand(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestBillingAmount(SubscriptionCommon):
-    """P12: what the order says is what is invoiced, whatever was credited, discounted or changed meanwhile."""
+    """P12: the invoice matches the order, whatever was credited, discounted or changed meanwhile."""
 
     @classmethod
     def setUpClass(cls):
@@ -434,7 +434,7 @@ class TestBillingAmount(SubscriptionCommon):
         cls.order = cls.made_once("with_setup_fee")
 
     def credit(self, invoice, **values):
-        """Credit an invoice: without values, in full; else its first line has these, and the others are left out."""
+        """Credit an invoice, in full or, with values, only its first line with these values."""
         wizards = invoice.env["account.move.reversal"].with_context(active_model="account.move", active_ids=invoice.ids)
         note = invoice.browse(wizards.create({"journal_id": invoice.journal_id.id}).refund_moves()["res_id"])
         if values:
@@ -485,7 +485,7 @@ class TestBillingAmount(SubscriptionCommon):
             ["line_section", "product"],
         )
 
-    def test_credited_one_time_line_stays_to_invoice_by_hand(self):
+    def test_credited_one_time_line_can_still_be_invoiced_manually(self):
         order = self.order
         self.credit(self.invoices(order), price_unit=50)
         self.assertEqual(order.order_line[0].qty_to_invoice, 1)
@@ -495,7 +495,7 @@ class TestBillingAmount(SubscriptionCommon):
         self.credit(self.invoices(order), price_unit=50)
         self.assertEqual(order._get_next_invoice_amount(), 100)
 
-    def test_more_of_a_credited_one_time_line_is_invoiced_once(self):
+    def test_quantity_added_to_a_credited_one_time_line_is_invoiced_once(self):
         order = self.order
         self.credit(self.invoices(order), price_unit=50)
         order.order_line[0].product_uom_qty = 3
@@ -510,7 +510,7 @@ class TestBillingAmount(SubscriptionCommon):
         self.assertEqual(self.totals(order), [80, 80])
         self.assertEqual(order._get_upcoming_periods()[0]["amount"], 80)
 
-    def test_recurring_discount_line_is_on_an_invoice_made_by_hand(self):
+    def test_recurring_discount_line_is_on_a_manual_invoice(self):
         order = self.subscription(lines=[self.line(), self.line(quantity=-1, price_unit=20)])
         for final in (True, False):
             with self.subTest(final=final):
@@ -546,7 +546,7 @@ class TestBillingAmount(SubscriptionCommon):
         self.assertFalse(order.order_line._get_quantity_left(order.start_date))
         self.assertNotEqual(order.order_line.invoice_status, "to invoice")
 
-    def test_credit_in_part_can_be_taken_back(self):
+    def test_partial_credit_can_be_undone(self):
         order = self.subscription()
         self.bill()
         note = self.invoices(order)._reverse_moves([{}])
@@ -558,7 +558,7 @@ class TestBillingAmount(SubscriptionCommon):
         self.bill("2027-02-28")
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28"), ("2027-02-28", "2027-03-31")])
 
-    def test_credit_of_a_period_that_was_billed_again_cannot_be_taken_back(self):
+    def test_credit_of_a_period_that_was_billed_again_cannot_be_undone(self):
         order = self.subscription()
         self.bill()
         note = self.invoices(order)._reverse_moves([{}])
@@ -578,7 +578,7 @@ class TestBillingAmount(SubscriptionCommon):
         self.bill("2027-02-01")
         self.assertEqual(len(self.invoices(order)), 4)
 
-    def test_half_of_a_period_credited_in_full_is_invoiced_again_by_hand(self):
+    def test_half_of_a_fully_credited_period_is_invoiced_again_manually(self):
         order = self.subscription(lines=[self.line(quantity=2)])
         halves = self.env["account.move"]
         for _half in range(2):
@@ -619,7 +619,7 @@ class TestBillingAmount(SubscriptionCommon):
         note.action_post()
         self.assertEqual(self.billed_periods(order), [])
 
-    def test_down_payment_larger_than_an_invoice_is_taken_off_the_next_ones(self):
+    def test_down_payment_larger_than_an_invoice_is_deducted_from_the_next_ones(self):
         order = self.subscription(lines=[self.line(), self.line(price_unit=50)])
         wizards = self.env["sale.advance.payment.inv"].with_user(self.administrator)
         wizard = wizards.with_context(active_model="sale.order", active_ids=order.ids).create(
@@ -653,7 +653,7 @@ class TestBillingAmount(SubscriptionCommon):
                 due = 5 * order.order_line[0].price_total
                 self.assertAlmostEqual(sum(totals), max(due, down), delta=0.02)
 
-    def test_invoice_that_would_say_another_price_is_not_made(self):
+    def test_invoice_with_another_price_is_not_created(self):
         order = self.subscription()
         lines = type(order.order_line)
         prepare = lines._prepare_invoice_line

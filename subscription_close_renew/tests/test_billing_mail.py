@@ -4,14 +4,14 @@ from odoo.tools import mute_logger
 from .common import SubscriptionCommon
 
 BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_order_scheduled"
-# Odoo checks a template when it is saved, with some invoice: this fails for those of 100.0.
+# Odoo checks a template on saving with an arbitrary invoice; this fails for those of 100.0 only.
 BROKEN_SUBJECT = "{{ 1 / (object.amount_total - 100) }}"
 JANUARY = ("2027-01-31", "2027-02-28")
 
 
 @tagged("post_install", "-at_install")
 class TestBillingMail(SubscriptionCommon):
-    """P10: with a template, the invoice is mailed once; without one, never."""
+    """P10: the invoice is mailed once if there is a template, otherwise never."""
 
     @classmethod
     def setUpClass(cls):
@@ -88,7 +88,7 @@ class TestBillingMail(SubscriptionCommon):
         subjects = [mail.subject for order in orders for mail in self.mails(self.invoices(order))]
         self.assertEqual(subjects, ["Coffee for Customer", "Tea"])
 
-    def test_what_is_set_aside_is_not_mailed(self):
+    def test_invoice_that_was_set_aside_is_not_mailed(self):
         self.monthly.invoice_mail_template_id = self.template
         bad = self.subscription(lines=[self.line(price_unit=-100)])
         with mute_logger(BATCH_LOGGER):
@@ -125,7 +125,7 @@ class TestBillingMail(SubscriptionCommon):
             self.send()
         self.assertEqual(len(self.mails(self.invoices(order))), 1)
 
-    def test_customer_without_an_address_is_billed_all_the_same(self):
+    def test_customer_without_an_address_is_billed_anyway(self):
         self.monthly.invoice_mail_template_id = self.template
         partner = self.env["res.partner"].create({"name": "Hermit"})
         order = self.subscription(partner_id=partner.id)

@@ -1,4 +1,4 @@
-"""Whatever happens to a subscription, in whatever order: what the addon promises about money holds after each step."""
+"""The addon's promises about money hold after each step, whatever happens to a subscription in whatever order."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ LONG = "SUBSCRIPTION_MODEL_EXAMPLES"
 
 
 class _Errors(logging.Handler):
-    """Keeps the errors that Odoo swallows when it carries out what became of a payment."""
+    """Collects the errors that Odoo swallows when it post-processes a payment."""
 
     def __init__(self):
         super().__init__(logging.ERROR)
@@ -48,7 +48,7 @@ class _Errors(logging.Handler):
 @tagged("post_install", "-at_install")
 @unittest.skipUnless(st, "hypothesis is not installed")
 class TestBillingModel(SubscriptionPaymentCommon):
-    """P1–P5, P7: made-up stories of a subscription that is charged to a card."""
+    """P1–P5, P7: generated stories of a subscription charged to a card."""
 
     @mute_logger(*LOUD)
     def test_promises_hold_in_any_order_of_events(self):
@@ -64,7 +64,7 @@ class TestBillingModel(SubscriptionPaymentCommon):
                 deadline=None,
                 database=None,
                 derandomize=not examples,
-                # Making a story shorter takes many times as long as finding it, and knows no end while time stands still.
+                # Shrinking a story takes many times as long as finding it, and does not end while time is frozen.
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             ),
@@ -76,7 +76,7 @@ if st:
     told = st.sampled_from(["done", "declined", "pending"])
 
     class Story(RuleBasedStateMachine):
-        """One subscription, its card, and whatever may happen to them; each story is undone at its end."""
+        """One subscription, its card, and all possible events; each story is rolled back at its end."""
 
         def __init__(self, test, errors):
             super().__init__()
@@ -97,7 +97,7 @@ if st:
             self.test.env.invalidate_all()
             self.test.env.registry.clear_cache()
 
-        # What happens
+        # Events
 
         @rule(days=st.integers(1, 45), answer=answers)
         def time_passes(self, days, answer):
@@ -194,7 +194,7 @@ if st:
                     wizards = self.order.env["sale.subscription.resolve.wizard"]
                     wizards.create({"order_id": self.order.id, "outcome": outcome}).action_submit()
 
-        # What must hold
+        # Invariants
 
         @invariant()
         def promises_hold(self):
@@ -223,7 +223,7 @@ if st:
         def check_that_nothing_is_paid_twice_in_silence(self):
             for invoice in self.order.sudo().invoice_ids:
                 paid = invoice.transaction_ids.filtered(lambda charge: charge.state == "done")
-                # What is not carried out yet is told when it is.
+                # A payment not post-processed yet is reported when it is.
                 if len(paid) > 1 and all(paid.mapped("is_post_processed")):
                     assert "Paid twice" in self.test.todo(self.order), paid.mapped("reference")
 
@@ -250,18 +250,18 @@ if st:
             assert all(period._get_open_invoice() for period in declined), declined.mapped("display_name")
             assert "Email not sent" not in self.test.todo(self.order)
 
-        # How it is done
+        # Helpers
 
         def is_running(self):
-            """Tell whether the subscription runs, paused or not."""
+            """Return whether the subscription is running, paused or not."""
             return self.order.subscription_state in ("progress", "paused")
 
         def charges(self):
-            """The charges of the subscription, of whatever became of their periods."""
+            """Return the charges of the subscription, even if their periods no longer exist."""
             return self.test.env["payment.transaction"].search([("reference", "in", self.test.calls)])
 
         def asked(self, transaction):
-            """Look at the books at the moment of a charge, and answer."""
+            """Check the books at the moment of a charge, then answer."""
             order = self.order.sudo().with_env(transaction.env)
             if order.subscription_state != "progress":
                 self.wrong.append(f"{transaction.reference} was asked for of a {order.subscription_state} subscription")
@@ -275,7 +275,7 @@ if st:
 
         @contextmanager
         def setting_aside(self):
-            """Fail when billing sets the subscription aside for a reason that no user could understand."""
+            """Fail when billing sets the subscription aside for a reason that users cannot understand."""
             set_aside = ScheduledSaleOrder._set_aside
 
             def noted(order, error):
@@ -288,7 +288,7 @@ if st:
 
         @contextmanager
         def refusable(self):
-            """Do what a person does, today; a refusal with a sentence for that person is fine."""
+            """Perform a user's action today; a refusal with a `UserError` is accepted."""
             try:
                 with self.test.on(str(self.day)), self.test.env.cr.savepoint():
                     yield

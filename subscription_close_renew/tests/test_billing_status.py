@@ -8,7 +8,7 @@ BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_or
 
 @tagged("post_install", "-at_install")
 class TestBillingStatus(SubscriptionCommon):
-    """What the tab Billing says."""
+    """The contents of the tab Billing."""
 
     def test_status_says_what_happens_next_and_why(self):
         in_exception = self.subscription()
@@ -50,12 +50,12 @@ class TestBillingStatus(SubscriptionCommon):
         )
         self.assertEqual(len(periods), 12)
 
-    def test_what_was_billed_is_not_shown(self):
+    def test_billed_periods_are_not_shown(self):
         order = self.subscription()
         self.bill()
         self.assertEqual(str(order._get_upcoming_periods()[0]["date_start"]), "2027-02-28")
 
-    def test_no_period_is_shown_that_begins_with_the_end_or_later(self):
+    def test_no_period_is_shown_from_the_end_date_on(self):
         order = self.subscription()
         order.end_date = "2027-03-31"
         self.assertEqual(
@@ -80,7 +80,7 @@ class TestBillingStatus(SubscriptionCommon):
         for words in ("01/31/2027", "02/27/2027", "100.00"):
             self.assertIn(words, text)
 
-    def test_nothing_is_shown_of_what_does_not_run(self):
+    def test_nothing_is_shown_for_orders_that_are_not_running(self):
         for order in (self.quotation(), self.paused_subscription(), self.churned_subscription()):
             with self.subTest(order.subscription_state):
                 self.assertFalse(order.upcoming_periods)
@@ -88,7 +88,7 @@ class TestBillingStatus(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestInvoiceStatus(SubscriptionCommon):
-    """Odoo's own fields about what is to invoice, over time."""
+    """Odoo's own invoice status fields over time."""
 
     @classmethod
     def setUpClass(cls):
@@ -101,7 +101,7 @@ class TestInvoiceStatus(SubscriptionCommon):
         return order.invoice_status, line.qty_to_invoice, order.amount_to_invoice
 
     def listed(self, order):
-        """Tell whether the order is among Orders to Invoice."""
+        """Return whether the order is listed in Orders to Invoice."""
         self.env.flush_all()
         action = self.env.ref("sale.action_orders_to_invoice")
         self.assertIn("to invoice", action.domain)

@@ -10,7 +10,7 @@ class TestBillingTours(test_tours.SubscriptionTourCase):
         order._make_draft_period()._set_charge_unknown()
         return order
 
-    def test_what_is_due_is_billed_at_once(self):
+    def test_due_period_is_billed_at_once(self):
         order = self._subscription()
         self.start_tour(f"/odoo/subscriptions/{order.id}", "subscription_bill_now", login="admin")
         self.assertEqual(order.invoice_ids.mapped("state"), ["posted"])

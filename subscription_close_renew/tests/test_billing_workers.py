@@ -4,7 +4,7 @@ from odoo.tests import TransactionCase, tagged
 
 @tagged("post_install", "-at_install")
 class TestBillingWorkers(TransactionCase):
-    """The setting of how many scheduled actions bill at once."""
+    """The setting for the number of scheduled actions that bill in parallel."""
 
     def workers(self):
         return self.env["ir.cron"]._get_subscription_billing_crons()

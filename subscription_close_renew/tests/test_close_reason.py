@@ -6,9 +6,9 @@ from .common import SubscriptionCommon
 
 @tagged("post_install", "-at_install")
 class TestCloseReason(SubscriptionCommon):
-    """A4: the list of reasons that the administrator keeps."""
+    """The list of reasons managed by the administrator."""
 
-    def test_reasons_stand_in_the_order_that_the_administrator_gave(self):
+    def test_reasons_are_in_the_order_set_by_the_administrator(self):
         self.reason.sequence, self.hidden_reason.sequence = 2002, 2001
         reasons = self.reason.search([("id", "in", (self.reason | self.hidden_reason).ids)])
         self.assertEqual(reasons.ids, [self.hidden_reason.id, self.reason.id])
@@ -51,23 +51,23 @@ class TestCloseReason(SubscriptionCommon):
         self.reason.with_user(self.administrator).action_archive()
         self.assertEqual(order.close_reason_id, self.reason)
 
-    def test_reasons_that_the_system_gives_cannot_be_deleted(self):
+    def test_system_reasons_cannot_be_deleted(self):
         for name in ("end_of_term", "unpaid"):
             reason = self.reason._get_system_reason(name).with_user(self.administrator)
             with self.subTest(name), self.assertRefused("used to close subscriptions automatically"):
                 reason.unlink()
 
-    def test_reasons_that_the_system_gives_are_hidden_from_the_portal(self):
+    def test_system_reasons_are_hidden_from_the_portal(self):
         self.assertFalse(any(self.reason._get_system_reasons().mapped("visible_in_portal")))
 
-    def test_archived_system_reason_still_closes_what_ends(self):
+    def test_archived_system_reason_still_closes_subscriptions_at_their_end(self):
         self.reason._get_system_reason("end_of_term").with_user(self.administrator).action_archive()
         order = self.subscription()
         order.end_date = "2027-02-15"
         self.expire(until="2027-02-15")
         self.assertEqual(order.close_reason_id, self.reason._get_system_reason("end_of_term"))
 
-    def test_only_the_administrator_keeps_the_list(self):
+    def test_only_the_administrator_manages_the_list(self):
         for user in (self.salesperson, self.sales_lead, self.accountant):
             reason = self.reason.with_user(user)
             with self.subTest(user.name):
@@ -82,12 +82,12 @@ class TestCloseReason(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestRetentionButton(SubscriptionCommon):
-    """A4: the button beside Submit leads to a page, never to a script."""
+    """The button beside Submit links to a page, never to a script."""
 
     def button(self, text="Talk to us", link="/contactus"):
         self.hidden_reason.write({"retention_button_text": text, "retention_button_link": link})
 
-    def test_button_may_lead_to_a_page_of_this_site_or_to_a_web_address(self):
+    def test_button_may_link_to_a_page_of_this_site_or_to_a_web_address(self):
         for link in ("/contactus", "/shop?order=1#top", "https://example.com/stay", "http://example.com"):
             with self.subTest(link):
                 self.button(link=link)
@@ -134,10 +134,10 @@ class TestRetentionButton(SubscriptionCommon):
     def test_other_site_by_way_of_characters_that_browsers_drop_is_refused(self):
         self.assertLinkRefused("/\t/evil.example", "/\n/evil.example", "/\r/evil.example")
 
-    def test_what_is_no_address_is_refused(self):
+    def test_invalid_address_is_refused(self):
         self.assertLinkRefused("contactus", "www.example.com", "https:", "https://", "https:///path", "http://[::1")
 
-    def test_script_in_the_retention_message_is_taken_out(self):
+    def test_script_in_the_retention_message_is_removed(self):
         self.hidden_reason.retention_message = "<p>Stay</p><script>alert(1)</script><img src=x onerror=alert(1)>"
         self.assertIn("Stay", self.hidden_reason.retention_message)
         self.assertNotIn("alert", self.hidden_reason.retention_message)

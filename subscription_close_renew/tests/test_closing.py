@@ -5,7 +5,7 @@ from .common import SubscriptionCommon
 
 @tagged("post_install", "-at_install")
 class TestClosing(SubscriptionCommon):
-    """C1, C3 to C7: closing by the method that everything else calls."""
+    """Closing by the method that everything else calls."""
 
     @classmethod
     def setUpClass(cls):
@@ -26,14 +26,14 @@ class TestClosing(SubscriptionCommon):
         order.subscription_close(self.reason.id, when="now")
         self.assertDates(order, end_date="2027-01-31", closed_on="2027-01-31")
 
-    def test_close_keeps_when_it_was_asked_for(self):
+    def test_close_keeps_the_date_of_the_request(self):
         self.assertEqual(str(self.churned_subscription().close_requested_on), "2027-01-31 12:00:00")
 
     def test_close_keeps_the_start_of_the_subscription(self):
         order = self.churned_subscription(start="2026-06-15")
         self.assertDates(order, start_date="2026-06-15", anchor_date="2026-06-15")
 
-    def test_closed_subscription_keeps_no_next_invoice_date(self):
+    def test_closed_subscription_has_no_next_invoice_date(self):
         self.assertDates(self.churned_subscription(invoiced=True), next_invoice_date=False)
 
     def test_closed_subscription_brings_no_revenue(self):
@@ -65,7 +65,7 @@ class TestClosing(SubscriptionCommon):
         self.assertEqual(order.subscription_state, "churned")
         self.assertDates(order, end_date="2027-01-31")
 
-    def test_close_at_the_end_of_a_period_long_over_ends_today(self):
+    def test_close_at_the_end_of_a_past_period_ends_today(self):
         order = self.subscription(start="2026-11-30")
         self.invoice(order)
         order.subscription_close(self.reason.id, when="period_end")
@@ -107,7 +107,7 @@ class TestClosing(SubscriptionCommon):
         self.assertEqual(order.subscription_state, "churned")
         self.assertDates(order, next_invoice_date=False)
 
-    def test_closings_are_found_while_they_are_planned(self):
+    def test_planned_closes_can_be_searched(self):
         planned, running = self.order, self.subscription()
         planned.subscription_close(self.reason.id, when="date", date="2027-06-15")
         found = self.env["sale.order"].search([("is_closing", "=", True), ("company_id", "=", self.company.id)])
@@ -136,9 +136,9 @@ class TestClosing(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestClosingChatter(SubscriptionCommon):
-    """C4 and P10: who, when and why."""
+    """P10: who closed the subscription, when and why."""
 
-    def test_chatter_gives_reason_status_end_date_and_author(self):
+    def test_chatter_shows_reason_status_end_date_and_author(self):
         message = self.last_message(self.churned_subscription())
         self.assertIn("Reason: Moves abroad", message.body)
         self.assertEqual(message.author_id, self.salesperson.partner_id)
@@ -146,7 +146,7 @@ class TestClosingChatter(SubscriptionCommon):
         self.assertEqual(changes["subscription_state"], ("In Progress", "Churned"))
         self.assertEqual(changes["end_date"], (False, "2027-01-31"))
 
-    def test_chatter_gives_reason_date_and_author_of_a_planned_close(self):
+    def test_chatter_shows_reason_date_and_author_of_a_planned_close(self):
         order = self.subscription()
         order.subscription_close(self.reason.id, when="date", date="2027-06-15")
         message = self.last_message(order)
@@ -154,7 +154,7 @@ class TestClosingChatter(SubscriptionCommon):
         self.assertEqual(message.author_id, self.salesperson.partner_id)
         self.assertEqual(self.changes(message)["end_date"], (False, "2027-06-15"))
 
-    def test_chatter_gives_the_reason_again_when_a_planned_close_takes_effect(self):
+    def test_chatter_repeats_the_reason_when_a_planned_close_takes_effect(self):
         order = self.subscription()
         order.subscription_close(self.reason.id, when="date", date="2027-02-15")
         self.expire(until="2027-02-15")
@@ -162,11 +162,11 @@ class TestClosingChatter(SubscriptionCommon):
         self.assertIn("Reason: Moves abroad", message.body)
         self.assertEqual(self.changes(message)["subscription_state"], ("In Progress", "Churned"))
 
-    def test_reason_in_the_chatter_is_text_and_no_markup(self):
+    def test_reason_in_the_chatter_is_text_not_markup(self):
         self.reason.name = "<b>Too</b> expensive"
         self.assertIn("&lt;b&gt;Too&lt;/b&gt; expensive", self.last_message(self.churned_subscription()).body)
 
-    def test_each_of_several_gets_its_own_line(self):
+    def test_each_subscription_gets_its_own_message(self):
         orders = self.subscription() | self.subscription(plan=self.yearly)
         orders.subscription_close(self.reason.id)
         for order in orders:
@@ -175,7 +175,7 @@ class TestClosingChatter(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestClosingRefused(SubscriptionCommon):
-    """C6: what cannot be closed is refused with a sentence, and nothing changes."""
+    """An impossible close is refused with a message, and nothing changes."""
 
     @classmethod
     def setUpClass(cls):
@@ -193,7 +193,7 @@ class TestClosingRefused(SubscriptionCommon):
             order.subscription_close(self.hidden_reason.id)
         self.assertEqual(order.close_reason_id, self.reason)
 
-    def test_closing_again_what_is_about_to_close_is_refused(self):
+    def test_closing_a_subscription_scheduled_to_close_is_refused(self):
         order = self.order
         order.subscription_close(self.reason.id, when="date", date="2027-06-15")
         with self.assertRefused("already scheduled to close on 06/15/2027"):
@@ -204,13 +204,13 @@ class TestClosingRefused(SubscriptionCommon):
         with self.assertRefused("has not started. Cancel the quotation"):
             self.quotation().subscription_close(self.reason.id)
 
-    def test_renewed_subscription_points_to_its_renewal(self):
+    def test_refusal_for_a_renewed_subscription_names_its_renewal(self):
         order = self.order
         self.quotation(subscription_id=order.id).action_confirm()
         with self.assertRefused("was renewed. Close its renewal"):
             order.subscription_close(self.reason.id)
 
-    def test_no_subscription_at_all_is_refused(self):
+    def test_empty_selection_is_refused(self):
         with self.assertRefused("Select at least one subscription"):
             self.env["sale.order"].with_user(self.salesperson).subscription_close(self.reason.id)
 
@@ -232,14 +232,14 @@ class TestClosingRefused(SubscriptionCommon):
             order.subscription_close(self.reason.id, when="date")
         self.assertUntouched(order)
 
-    def test_text_that_is_no_date_is_refused(self):
+    def test_text_that_is_not_a_date_is_refused(self):
         order = self.order
         for garbage in ("soon", "2027-13-45", "2027-02-30", "15/06/2027", ""):
             with self.subTest(garbage), self.assertRefused("Enter the date on which"):
                 order.subscription_close(self.reason.id, when="date", date=garbage)
         self.assertUntouched(order)
 
-    def test_value_that_is_no_date_is_refused(self):
+    def test_value_that_is_not_a_date_is_refused(self):
         order = self.order
         for garbage in (20270615, 1.5, True, ["2027-06-15"], {"day": 15}):
             with self.subTest(garbage), self.assertRefused("Enter the date on which"):
@@ -269,13 +269,13 @@ class TestClosingRefused(SubscriptionCommon):
                 order.subscription_close(reason_id)
         self.assertUntouched(order)
 
-    def test_value_that_is_no_reason_is_refused(self):
+    def test_value_that_is_not_a_reason_is_refused(self):
         order = self.order
         for garbage in ("Moves abroad", "1", [self.reason.id, self.hidden_reason.id], {"id": 1}, 2**40, -1, True):
             with self.subTest(garbage), self.assertRefused("Choose a close reason"):
                 order.subscription_close(garbage)
 
-    def test_hidden_reason_may_be_given_by_staff(self):
+    def test_staff_may_use_a_hidden_reason(self):
         order = self.order
         order.subscription_close(self.hidden_reason.id)
         self.assertEqual(order.close_reason_id, self.hidden_reason)
@@ -283,7 +283,7 @@ class TestClosingRefused(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestAfterClosing(SubscriptionCommon):
-    """C7: nothing more is invoiced."""
+    """Nothing more is invoiced."""
 
     def test_closed_subscription_has_nothing_to_invoice(self):
         order = self.subscription()

@@ -12,7 +12,7 @@ BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_or
 
 @tagged("post_install", "-at_install")
 class TestPlannedClose(SubscriptionCommon):
-    """C5: a close in the future, kept or carried out on its day."""
+    """A planned close, undone or performed on its day."""
 
     @classmethod
     def setUpClass(cls):
@@ -25,7 +25,7 @@ class TestPlannedClose(SubscriptionCommon):
         self.flush_chatter()
         return order
 
-    def test_kept_subscription_goes_on_as_before(self):
+    def test_kept_subscription_continues_as_before(self):
         order = self.planned()
         self.assertTrue(order.subscription_keep())
         self.assertEqual((order.subscription_state, order.is_closing), ("progress", False))
@@ -33,7 +33,7 @@ class TestPlannedClose(SubscriptionCommon):
         self.assertFalse(order.close_requested_on)
         self.assertDates(order, end_date=False, next_invoice_date="2027-01-31")
 
-    def test_chatter_tells_who_kept_it(self):
+    def test_chatter_shows_who_kept_it(self):
         order = self.planned()
         order.subscription_keep()
         message = self.last_message(order)
@@ -46,7 +46,7 @@ class TestPlannedClose(SubscriptionCommon):
         self.expire(until="2027-02-28")
         self.assertEqual(order.subscription_state, "progress")
 
-    def test_kept_subscription_can_be_closed_after_all(self):
+    def test_kept_subscription_can_be_closed_later(self):
         order = self.planned()
         order.subscription_keep()
         order.subscription_close(self.hidden_reason.id)
@@ -59,11 +59,11 @@ class TestPlannedClose(SubscriptionCommon):
         order.subscription_keep()
         self.assertDates(order, end_date="2027-12-31")
 
-    def test_keeping_what_is_not_closing_is_refused(self):
+    def test_keeping_a_subscription_without_a_planned_close_is_refused(self):
         with self.assertRefused("is not scheduled to close"):
             self.subscription().subscription_keep()
 
-    def test_keeping_what_is_closed_is_refused(self):
+    def test_keeping_a_closed_subscription_is_refused(self):
         with self.assertRefused("is not scheduled to close"):
             self.churned_subscription().subscription_keep()
 
@@ -78,7 +78,7 @@ class TestPlannedClose(SubscriptionCommon):
         self.expire(until="2027-02-27 23:59")
         self.assertEqual(order.subscription_state, "progress")
 
-    def test_subscription_closes_by_itself_on_the_day(self):
+    def test_subscription_closes_automatically_on_the_day(self):
         order = self.order
         self.expire(until="2027-02-28 00:00")
         self.assertEqual(order.subscription_state, "churned")
@@ -117,14 +117,14 @@ class TestPlannedClose(SubscriptionCommon):
         self.expire(until="2027-02-28 18:00")
         self.assertEqual((order.read(["write_date", "subscription_state", "closed_on"]), order.message_ids), before)
 
-    def test_action_that_was_down_for_forty_days_closes_what_was_due(self):
+    def test_action_that_was_down_for_forty_days_catches_up_on_closes(self):
         order = self.order
         later = self.planned("2027-05-01")
         self.expire(until="2027-04-09")
         self.assertEqual((order.subscription_state, later.subscription_state), ("churned", "progress"))
         self.assertDates(order, end_date="2027-02-28", next_invoice_date=False)
 
-    def test_planned_close_keeps_when_it_was_asked_for(self):
+    def test_planned_close_keeps_the_date_of_the_request(self):
         order = self.order
         self.expire(until="2027-04-09")
         self.assertEqual(str(order.close_requested_on), "2027-01-31 12:00:00")
@@ -142,13 +142,13 @@ class TestPlannedClose(SubscriptionCommon):
         self.assertEqual(order.subscription_state, "churned")
         self.assertDates(order, next_invoice_date=False, resume_date=False)
 
-    def test_reason_that_was_archived_meanwhile_still_stands(self):
+    def test_reason_archived_before_the_day_is_still_used(self):
         order = self.order
         self.reason.active = False
         self.expire(until="2027-02-28")
         self.assertEqual((order.subscription_state, order.close_reason_id), ("churned", self.reason))
 
-    def test_term_that_runs_out_closes_with_the_reason_for_that(self):
+    def test_expired_term_closes_with_its_own_reason(self):
         order = self.subscription()
         order.end_date = "2027-02-28"
         self.assertFalse(order.is_closing)
@@ -156,7 +156,7 @@ class TestPlannedClose(SubscriptionCommon):
         self.assertEqual(order.subscription_state, "churned")
         self.assertEqual(order.close_reason_id, self.env.ref("subscription_close_renew.close_reason_end_of_term"))
 
-    def test_chatter_gives_the_reason_of_a_term_that_ran_out(self):
+    def test_chatter_shows_the_reason_of_an_expired_term(self):
         order = self.subscription()
         order.end_date = "2027-02-28"
         self.expire(until="2027-02-28")
@@ -221,7 +221,7 @@ class TestSetAside(SubscriptionCommon):
         self.assertEqual(len(self.bad.activity_ids), 1)
 
     @mute_logger(BATCH_LOGGER)
-    def test_salesperson_is_told_what_went_wrong(self):
+    def test_salesperson_is_notified_of_the_error(self):
         self.expire_with(ValueError("Out of beans"))
         self.assertEqual(self.bad.activity_ids.user_id, self.salesperson)
         self.assertIn("Out of beans", self.bad.activity_ids.note)
@@ -238,7 +238,7 @@ class TestSetAside(SubscriptionCommon):
         self.assertIn(self.bad.name, logs.output[0])
         self.assertIn("Out of beans", logs.output[0])
 
-    def test_mended_subscription_closes_at_the_next_run(self):
+    def test_fixed_subscription_closes_at_the_next_run(self):
         with mute_logger(BATCH_LOGGER):
             self.expire_with(ValueError("Out of beans"))
         self.expire(until="2027-03-01")

@@ -6,7 +6,7 @@ from .common import SubscriptionCommon
 
 @tagged("post_install", "-at_install")
 class TestClosePopUp(SubscriptionCommon):
-    """C2, C6: the pop-up Close Reason."""
+    """The pop-up Close Reason."""
 
     @classmethod
     def setUpClass(cls):
@@ -25,7 +25,7 @@ class TestClosePopUp(SubscriptionCommon):
             form[name] = value
         return form.save().action_submit()
 
-    def test_submit_closes_with_the_reason_that_was_picked(self):
+    def test_submit_closes_with_the_selected_reason(self):
         order = self.order
         self.assertEqual(self.submit(order), {"type": "ir.actions.act_window_close"})
         self.assertEqual((order.subscription_state, order.close_reason_id), ("churned", self.reason))
@@ -53,7 +53,7 @@ class TestClosePopUp(SubscriptionCommon):
         with self.assertRaisesRegex(AssertionError, "date"):
             form.save()
 
-    def test_pop_up_tells_when_it_takes_effect(self):
+    def test_pop_up_shows_when_the_close_takes_effect(self):
         order = self.order
         self.invoice(order)
         form = self.pop_up(order)
@@ -65,7 +65,7 @@ class TestClosePopUp(SubscriptionCommon):
         form.date = "2027-06-15"
         self.assertIn("06/15/2027", form.effect)
 
-    def test_pop_up_tells_the_span_of_several_ends(self):
+    def test_pop_up_shows_the_range_of_several_end_dates(self):
         orders = self.order | self.subscription(plan=self.weekly)
         for order in orders:
             self.invoice(order)
@@ -84,7 +84,7 @@ class TestClosePopUp(SubscriptionCommon):
             wizard.action_submit()
         self.assertEqual(order.subscription_state, "progress")
 
-    def test_pop_up_that_is_discarded_changes_nothing(self):
+    def test_discarded_pop_up_changes_nothing(self):
         order = self.order
         messages = order.message_ids
         form = self.pop_up(order)
@@ -95,7 +95,7 @@ class TestClosePopUp(SubscriptionCommon):
         self.assertFalse(order.close_reason_id)
         self.assertEqual(order.message_ids, messages)
 
-    def test_pop_up_does_not_open_for_what_is_closed(self):
+    def test_pop_up_does_not_open_for_a_closed_subscription(self):
         order = self.churned_subscription()
         with self.assertRefused("has been closed since"):
             order.action_subscription_close()
@@ -111,11 +111,11 @@ class TestClosePopUp(SubscriptionCommon):
         self.assertEqual(order.close_reason_id, self.reason)
 
     def quick_create_context(self, user):
-        """Return the context with which the Reason drop-down creates what was typed in, as the web client does."""
+        """Return the context in which the web client creates a reason typed into the Reason drop-down."""
         wizards = self.env["sale.subscription.close.wizard"].with_user(user)
         return wizards.fields_get(["reason_id"])["reason_id"]["context"]
 
-    def test_reason_that_was_typed_in_closes(self):
+    def test_typed_reason_closes(self):
         order = self.subscription(user=self.administrator)
         reasons = self.env["sale.order.close.reason"].with_user(self.administrator)
         reason_id, name = reasons.with_context(**self.quick_create_context(self.administrator)).name_create("Flooded")
@@ -125,17 +125,17 @@ class TestClosePopUp(SubscriptionCommon):
         self.assertEqual((order.subscription_state, order.close_reason_id.name), ("churned", "Flooded"))
         self.assertEqual(name, "Flooded")
 
-    def test_reason_that_was_typed_in_is_hidden_from_the_portal(self):
+    def test_typed_reason_is_hidden_from_the_portal(self):
         reasons = self.env["sale.order.close.reason"].with_user(self.administrator)
         reason_id, _name = reasons.with_context(**self.quick_create_context(self.administrator)).name_create("Flooded")
         self.assertFalse(reasons.browse(reason_id).visible_in_portal)
 
-    def test_salesperson_who_types_in_a_reason_is_refused(self):
+    def test_salesperson_cannot_type_a_new_reason(self):
         reasons = self.env["sale.order.close.reason"].with_user(self.salesperson)
         with self.assertRaises(AccessError):
             reasons.with_context(**self.quick_create_context(self.salesperson)).name_create("Flooded")
 
-    def test_three_from_the_list_are_asked_about_once(self):
+    def test_one_pop_up_closes_three_from_the_list(self):
         orders = self.order | self.subscription(plan=self.weekly) | self.subscription(plan=self.yearly)
         self.submit(orders)
         self.assertEqual(set(orders.mapped("subscription_state")), {"churned"})
@@ -170,7 +170,7 @@ class TestClosePopUp(SubscriptionCommon):
         self.assertRegex(form.refusals, f"{closed.name}.*has been closed since")
         self.assertNotIn(running.name, form.refusals)
 
-    def test_selection_without_any_that_can_be_closed_opens_no_pop_up(self):
+    def test_selection_with_nothing_to_close_opens_no_pop_up(self):
         quotation, closed = self.quotation(), self.churned_subscription()
         with self.assertRefused("(?s)has not started.*has been closed since"):
             (quotation | closed).action_subscription_close()

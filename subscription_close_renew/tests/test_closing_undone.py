@@ -6,7 +6,7 @@ from .common import SubscriptionCommon
 
 @tagged("post_install", "-at_install")
 class TestReopening(SubscriptionCommon):
-    """C9: an administrator brings a closed subscription back."""
+    """An administrator reopens a closed subscription."""
 
     @classmethod
     def setUpClass(cls):
@@ -28,7 +28,7 @@ class TestReopening(SubscriptionCommon):
                 order.with_user(user).subscription_reopen()
         self.assertEqual(order.subscription_state, "churned")
 
-    def test_chatter_tells_who_reopened(self):
+    def test_chatter_shows_who_reopened(self):
         order = self.order.with_user(self.administrator)
         order.subscription_reopen()
         message = self.last_message(order)
@@ -41,12 +41,12 @@ class TestReopening(SubscriptionCommon):
         order.subscription_reopen()
         self.assertDates(order, start_date="2026-06-15", anchor_date="2026-06-15")
 
-    def test_reopened_on_the_same_day_goes_on_as_if_nothing_had_been(self):
+    def test_reopened_on_the_same_day_continues_unchanged(self):
         order = self.churned_subscription(start="2026-12-15").with_user(self.administrator)
         order.subscription_reopen()
         self.assertDates(order, next_invoice_date="2026-12-15")
 
-    def test_reopened_later_uses_up_what_was_invoiced(self):
+    def test_reopened_later_uses_up_the_invoiced_period(self):
         order = self.churned_subscription(invoiced=True).with_user(self.administrator)
         with self.on("2027-02-10"):
             order.subscription_reopen()
@@ -110,7 +110,7 @@ class TestReopening(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestCancelling(SubscriptionCommon):
-    """C8: what runs and was invoiced is closed, not cancelled."""
+    """A running subscription that was invoiced is closed, not cancelled."""
 
     @classmethod
     def setUpClass(cls):
@@ -162,12 +162,12 @@ class TestCancelling(SubscriptionCommon):
         with self.assertRefused("Close the subscription instead"):
             order.action_cancel()
 
-    def test_never_invoiced_subscription_may_be_cancelled(self):
+    def test_subscription_that_was_never_invoiced_may_be_cancelled(self):
         order = self.subscription()
         order.action_cancel()
         self.assertEqual((order.state, order.subscription_state), ("cancel", "quotation"))
 
-    def test_never_invoiced_subscriptions_may_be_cancelled_from_the_list(self):
+    def test_subscriptions_never_invoiced_may_be_cancelled_from_the_list(self):
         orders = self.subscription() | self.paused_subscription() | self.churned_subscription()
         self.mass_cancel(orders)
         self.assertEqual(set(orders.mapped("state")), {"cancel"})
@@ -185,7 +185,7 @@ class TestCancelling(SubscriptionCommon):
         with self.assertRefused("was renewed and cannot be cancelled"):
             order.action_cancel()
 
-    def test_cancelled_renewal_lets_the_subscription_go_on(self):
+    def test_cancelling_the_renewal_lets_the_subscription_continue(self):
         order = self.order
         renewal = self.quotation(subscription_id=order.id)
         renewal.action_confirm()

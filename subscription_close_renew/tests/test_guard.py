@@ -17,6 +17,6 @@ class TestGuard(BaseCase):
         ours, theirs = Guard("key"), Guard("key")
         self.assertIsNone(ours.get({"key": theirs.seal()}))
 
-    def test_value_that_is_false_is_told_from_none(self):
+    def test_false_value_is_distinguished_from_none(self):
         ours = Guard("key")
         self.assertIs(ours.get({"key": ours.seal(False)}, default=True), False)

@@ -6,7 +6,7 @@ from ..models.subscription.sale_subscription_guard_mixin import as_method
 from .common import SubscriptionCommon
 
 ADDON = "subscription_close_renew"
-# What people set on a form, or a method that Odoo offers to them: every other stored field of ours is guarded.
+# Fields set on a form or by one of Odoo's own methods; every other stored field of the addon is guarded.
 SET_BY_PEOPLE = {
     "account.move.line": set(),
     "sale.order": {
@@ -27,7 +27,7 @@ SET_BY_PEOPLE = {
 
 class GuardedFieldsCommon(SubscriptionCommon):
     def forged_values(self, model):
-        """Return a value for each guarded field of a model, as a caller would send it."""
+        """Return a value for each guarded field of a model, in the form that a caller would send."""
         order = self.subscription()
         values = {
             "boolean": True,
@@ -51,9 +51,9 @@ class GuardedFieldsCommon(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestGuardedFields(GuardedFieldsCommon):
-    """What only methods write is refused to everybody else, on whatever way it comes."""
+    """Fields reserved for methods cannot be written by anybody, in any way."""
 
-    def test_every_stored_field_of_ours_is_guarded_or_set_by_people(self):
+    def test_every_stored_field_is_guarded_or_set_by_users(self):
         for model, by_people in SET_BY_PEOPLE.items():
             ours = {
                 name
@@ -62,43 +62,43 @@ class TestGuardedFields(GuardedFieldsCommon):
             }
             self.assertEqual(ours - by_people, set(self.env[model]._get_guarded_fields()), model)
 
-    def test_no_copy_takes_a_guarded_field_along(self):
+    def test_copies_do_not_carry_guarded_fields(self):
         for model in SET_BY_PEOPLE:
             fields = self.env[model]._fields
             copied = [name for name in self.env[model]._get_guarded_fields() if fields[name].copy]
             self.assertFalse(copied, model)
 
-    def test_salesperson_does_not_write_them(self):
+    def test_salesperson_cannot_write_them(self):
         order = self.subscription()
         for records in (order, order.order_line):
             for name, value in self.forged_values(records).items():
                 with self.subTest(name), self.assertRefused("cannot be set manually"):
                     records.write({name: value})
 
-    def test_administrator_does_not_write_them(self):
+    def test_administrator_cannot_write_them(self):
         order = self.subscription().with_user(self.administrator)
         for name, value in self.forged_values(order).items():
             with self.subTest(name), self.assertRefused("cannot be set manually"):
                 order.write({name: value})
 
-    def test_accountant_does_not_write_them_on_a_posted_invoice(self):
+    def test_accountant_cannot_write_them_on_a_posted_invoice(self):
         line = self.invoice(self.subscription()).invoice_line_ids
         for name, value in self.forged_values(line).items():
             with self.subTest(name), self.assertRefused("cannot be set manually"):
                 line.write({name: value})
 
-    def test_they_are_not_given_to_a_new_quotation(self):
+    def test_they_cannot_be_set_on_a_new_quotation(self):
         for name, value in self.forged_values(self.env["sale.order"]).items():
-            if name != "subscription_id":  # the vocabulary of the tests lets it through
+            if name != "subscription_id":  # the helpers of the tests allow it
                 with self.subTest(name), self.assertRefused("cannot be set manually"):
                     self.quotation(**{name: value})
 
-    def test_they_are_not_given_to_a_new_quotation_line(self):
+    def test_they_cannot_be_set_on_a_new_quotation_line(self):
         for name, value in self.forged_values(self.env["sale.order.line"]).items():
             with self.subTest(name), self.assertRefused("cannot be set manually"):
                 self.quotation(lines=[self.line(**{name: value})])
 
-    def test_they_are_not_given_to_a_new_invoice_line(self):
+    def test_they_cannot_be_set_on_a_new_invoice_line(self):
         for name, value in self.forged_values(self.env["account.move.line"]).items():
             line = Command.create({"product_id": self.recurring_product.id, "quantity": 1, name: value})
             for command in ("invoice_line_ids", "line_ids"):
@@ -141,8 +141,8 @@ class TestGuardedFields(GuardedFieldsCommon):
         ).create_invoices()
         self.assertEqual(self.invoices(order).line_ids.subscription_id, order)
 
-    def test_order_of_a_subscription_is_taken_back_by_its_buttons_only(self):
-        """A date of long ago would not be refused on what is a quotation again, and a cancelled order billed on."""
+    def test_order_state_of_a_subscription_is_changed_by_its_buttons_only(self):
+        """Otherwise a quotation would accept a past date, and a cancelled order would still be billed."""
         order = self.subscription()
         self.invoice(order)
         for user in (self.salesperson, self.administrator, self.accountant):
@@ -152,13 +152,13 @@ class TestGuardedFields(GuardedFieldsCommon):
         order.state = "sale"
         self.churned_subscription().action_cancel()
 
-    def test_order_that_has_ended_is_not_taken_back_either(self):
+    def test_order_state_of_an_ended_subscription_cannot_be_written_either(self):
         for order in (self.churned_subscription(), self.paused_subscription()):
             with self.assertRefused("cannot be set manually"):
                 order.state = "draft"
 
-    def test_records_that_come_along_with_a_copy_set_none(self):
-        """A copy with business fields, as Odoo makes it for a credit note, is a method that writes them."""
+    def test_records_created_along_with_a_copy_set_none(self):
+        """Copying with business fields, as Odoo does for a credit note, is a method that may write them."""
         order = self.subscription()
         invoice = self.invoice(order).with_context(include_business_fields=True)
         forged = {"subscription_id": order.id, "sale_line_ids": [Command.update(order.order_line.id, {})]}
@@ -183,7 +183,7 @@ class TestGuardedFields(GuardedFieldsCommon):
 
 @tagged("post_install", "-at_install")
 class TestClaims(GuardedFieldsCommon):
-    """An invoice bills only a period of the subscription that its lines come from, however they were made."""
+    """An invoice bills only a period of the subscription of its lines, however they were created."""
 
     @classmethod
     def setUpClass(cls):
@@ -192,7 +192,7 @@ class TestClaims(GuardedFieldsCommon):
         cls.draft = cls.invoice(cls.order, post=False)
 
     def forge(self, **values):
-        """Write what nobody can write, as if there were a way."""
+        """Write guarded fields without the guard."""
         as_method(self.draft.invoice_line_ids.sudo()).write(values)
 
     def assertNotPosted(self):
@@ -211,16 +211,16 @@ class TestClaims(GuardedFieldsCommon):
         self.forge(subscription_period_start="2199-01-31", subscription_period_end="2199-02-28")
         self.assertNotPosted()
 
-    def test_period_that_begins_on_any_day_is_not_claimed(self):
+    def test_period_that_begins_off_schedule_is_not_claimed(self):
         self.order.next_invoice_date = "2027-03-31"
         self.forge(subscription_period_start="2027-02-10", subscription_period_end="2027-02-28")
         self.assertNotPosted()
 
-    def test_line_that_comes_from_another_order_claims_nothing(self):
+    def test_line_of_another_order_claims_nothing(self):
         self.forge(sale_line_ids=[Command.set(self.subscription().order_line.ids)])
         self.assertNotPosted()
 
-    def test_line_that_comes_from_no_order_claims_nothing(self):
+    def test_line_without_an_order_claims_nothing(self):
         self.forge(sale_line_ids=[Command.clear()])
         self.assertNotPosted()
 
@@ -231,7 +231,7 @@ class TestClaims(GuardedFieldsCommon):
         with self.assertRefused("company"):
             self.forge(subscription_id=theirs.id)
 
-    def test_next_period_is_claimed_before_one_that_was_freed(self):
+    def test_next_period_is_claimed_before_a_freed_one(self):
         self.draft.action_post()
         later = self.invoice(self.order, post=False)
         self.reset(self.draft)
@@ -240,7 +240,7 @@ class TestClaims(GuardedFieldsCommon):
         self.assertDates(self.order, next_invoice_date="2027-01-31")
 
     def test_invoice_line_of_another_subscription_leaves_the_period_to_bill(self):
-        """A link from a line of one subscription to the order line of another bills nothing of the other."""
+        """Linking an invoice line of one subscription to the order line of another does not bill the other."""
         other = self.subscription()
         self.draft.invoice_line_ids.sudo().sale_line_ids = [Command.link(other.order_line.id)]
         self.assertEqual(other.order_line.qty_to_invoice, 1)
@@ -257,7 +257,7 @@ class TestClaims(GuardedFieldsCommon):
 
 @tagged("post_install", "-at_install")
 class TestContext(SubscriptionCommon):
-    """A context that a caller sends decides nothing, and keeps nothing out of the chatter."""
+    """The caller's context decides nothing and keeps nothing out of the chatter."""
 
     QUIET = {
         "tracking_disable": True,
@@ -274,44 +274,44 @@ class TestContext(SubscriptionCommon):
     def quiet(self, order):
         return order.with_context(**self.QUIET)
 
-    def test_close_is_said(self):
+    def test_close_is_logged(self):
         order = self.subscription()
         self.quiet(order).subscription_close(self.reason.id)
         self.assertSaid(order, "close_reason_id")
         self.assertIn("Subscription closed.", self.chatter(order))
 
-    def test_request_to_close_and_its_end_are_said(self):
+    def test_request_to_close_and_its_end_are_logged(self):
         order = self.subscription()
         self.quiet(order).subscription_close(self.reason.id, when="date", date="2027-03-15")
         self.assertSaid(order, "end_date")
         self.quiet(order).subscription_keep()
         self.assertIn("Subscription kept", self.chatter(order))
 
-    def test_pause_is_said(self):
+    def test_pause_is_logged(self):
         order = self.subscription()
         self.quiet(order).subscription_pause("2027-03-15")
         self.assertSaid(order, "resume_date")
 
-    def test_date_written_by_hand_is_said(self):
+    def test_date_written_manually_is_logged(self):
         order = self.subscription()
         self.quiet(order).end_date = "2027-12-31"
         self.assertSaid(order, "end_date")
 
-    def test_caller_is_not_the_customer(self):
+    def test_caller_cannot_pose_as_the_customer(self):
         order = self.subscription()
         order.with_context(subscription_close_by_customer=True).subscription_close(
             self.reason.id, when="date", date="2027-03-15"
         )
         self.assertFalse(order.close_by_customer)
 
-    def test_caller_leaves_nothing_out_of_an_invoice(self):
-        """Odoo's own keys for its own code: invoices without taxes and without anything to pay."""
+    def test_caller_cannot_leave_anything_out_of_an_invoice(self):
+        """Odoo's internal keys would create invoices without taxes and without a due amount."""
         order = self.subscription()
         self.click(order.with_context(skip_invoice_sync=True, check_move_validity=False), "action_subscription_bill")
         [invoice] = self.invoices(order)
         self.assertEqual((invoice.state, invoice.amount_total, invoice.payment_state), ("posted", 100.0, "not_paid"))
 
-    def test_caller_leaves_nothing_out_of_a_payment_that_was_unknown(self):
+    def test_caller_cannot_leave_anything_out_of_an_unknown_payment(self):
         order = self.subscription()
         order.payment_exception = True
         wizards = self.env["sale.subscription.resolve.wizard"].with_user(self.salesperson)
@@ -321,12 +321,12 @@ class TestContext(SubscriptionCommon):
         self.assertEqual((invoice.amount_total, invoice.amount_residual), (100.0, 0.0))
         self.assertNotEqual(invoice.payment_state, "not_paid")
 
-    def test_caller_does_not_choose_the_price_of_a_renewal(self):
+    def test_caller_cannot_choose_the_price_of_a_renewal(self):
         order = self.paid_subscription()
         renewal = self.renewal(order.with_context(renewal_increase=-150))
         self.assertEqual(renewal.recurring_total, 100.0)
 
-    def test_pop_up_takes_no_increase_beyond_reason(self):
+    def test_pop_up_refuses_an_unreasonable_increase(self):
         wizards = self.env["sale.subscription.renew.wizard"].with_user(self.salesperson)
         for increase in (-150, -100, 1001):
             with self.subTest(increase), self.assertRaises(UserError):
@@ -343,7 +343,7 @@ class TestRenewalLinks(SubscriptionCommon):
         cls.order = cls.paid_subscription()
         cls.stranger = cls.env["res.partner"].create({"name": "Stranger"})
 
-    def test_quotation_for_somebody_else_does_not_renew_a_subscription(self):
+    def test_quotation_for_another_customer_does_not_renew_a_subscription(self):
         orders = self.env["sale.order"].with_user(self.other_salesperson)
         with self.assertRefused("cannot be set manually"):
             orders.create({"partner_id": self.stranger.id, "subscription_id": self.order.id})
@@ -367,15 +367,15 @@ class TestRenewalLinks(SubscriptionCommon):
         renewal.action_confirm()
         self.assertEqual(self.order.subscription_state, "renewed")
 
-    def test_renewal_of_another_customer_is_not_confirmed_nor_paid(self):
+    def test_renewal_of_another_customer_is_neither_confirmed_nor_paid(self):
         renewal = self.renewal(self.order)
         self.give_to_stranger(self.order)
         self.assertFalse(renewal._has_to_be_paid() or renewal._has_to_be_signed())
         with self.assertRefused("must be for the same customer"):
             renewal.action_confirm()
 
-    def test_subscription_with_a_renewal_quotation_goes_to_nobody_else(self):
-        """Its Renew in the portal would open the quotation of the customer before."""
+    def test_subscription_with_a_renewal_quotation_keeps_its_customer(self):
+        """Otherwise Renew in the portal would open the quotation of the previous customer."""
         renewal = self.renewal(self.order)
         with self.assertRefused("must be for the same customer"), self.env.cr.savepoint():
             self.order.partner_id = self.stranger
@@ -384,7 +384,7 @@ class TestRenewalLinks(SubscriptionCommon):
         with self.assertRefused("must be for the same customer"):
             renewal.action_draft()
 
-    def test_renew_opens_no_quotation_of_somebody_else(self):
+    def test_renew_opens_no_quotation_of_another_customer(self):
         self.renewal(self.order)
         self.monthly.user_renewable = True
         self.give_to_stranger(self.order)
@@ -393,7 +393,7 @@ class TestRenewalLinks(SubscriptionCommon):
             self.order.subscription_renew()
 
     def give_to_stranger(self, order):
-        """Let a subscription be somebody else's, as when a contact leaves a company."""
+        """Give a subscription to another customer, as when a contact leaves a company."""
         self.env.flush_all()
         self.env.cr.execute("UPDATE sale_order SET partner_id = %s WHERE id = %s", [self.stranger.id, order.id])
         order.invalidate_recordset()
@@ -402,7 +402,7 @@ class TestRenewalLinks(SubscriptionCommon):
         copy = self.renewal(self.order).copy()
         self.assertFalse(copy.subscription_id or copy.order_line.renewed_line_id)
 
-    def test_line_of_a_quotation_does_not_show_the_price_of_any_line(self):
+    def test_quotation_line_does_not_show_the_price_of_an_arbitrary_line(self):
         theirs = self.subscription().order_line
         mine = self.quotation(user=self.other_salesperson).order_line
         self.env.flush_all()
@@ -413,7 +413,7 @@ class TestRenewalLinks(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestStoredFigures(SubscriptionCommon):
-    """The check of the ledger compares what lists and reports show, too."""
+    """The ledger check also compares the stored figures shown in lists and reports."""
 
     def differences_after(self, column):
         order = self.subscription()
@@ -422,12 +422,12 @@ class TestStoredFigures(SubscriptionCommon):
         self.env.invalidate_all()
         return order, order._get_mrr_differences()
 
-    def test_check_finds_another_mrr(self):
+    def test_check_finds_a_wrong_mrr(self):
         order, [difference] = self.differences_after("recurring_monthly")
         self.assertEqual((difference["order_id"], difference["live"], difference["booked"]), (order.id, 100.0, 100.0))
         self.assertIn("100", order._get_mrr_difference_message(difference))
 
-    def test_check_finds_another_recurring_total(self):
+    def test_check_finds_a_wrong_recurring_total(self):
         order, [difference] = self.differences_after("recurring_total")
         self.assertEqual(difference["order_id"], order.id)
 

@@ -7,20 +7,20 @@ from ..models.subscription.ir_module_module import INCOMPATIBLE_ADDON
 
 @tagged("post_install", "-at_install")
 class TestIncompatibility(TransactionCase):
-    """The addon and Odoo's proprietary Subscriptions app extend the same orders: it is one or the other."""
+    """The addon and Odoo's proprietary Subscriptions app exclude each other, as both extend the same orders."""
 
     def other_app(self, state):
-        # Odoo knows its proprietary apps by name, to offer them.
+        # Odoo lists its proprietary apps by name to advertise them.
         app = self.env["ir.module.module"].search([("name", "=", INCOMPATIBLE_ADDON)])
         app.state = state
         return app
 
-    def test_other_app_is_not_installed_beside_this_one(self):
+    def test_other_app_cannot_be_installed_beside_this_one(self):
         app = self.other_app("uninstalled")
         with self.assertRaisesRegex(UserError, "only one of them"):
             app.button_install()
 
-    def test_this_one_is_not_installed_beside_the_other_app(self):
+    def test_this_app_cannot_be_installed_beside_the_other_one(self):
         self.other_app("installed")
         with self.assertRaisesRegex(UserError, "only one of them"):
             pre_init_hook(self.env)

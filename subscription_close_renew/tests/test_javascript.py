@@ -28,7 +28,7 @@ class TestJavaScript(HttpCase):
             login="admin",
             timeout=300,
             success_signal="[HOOT] Test suite succeeded",
-            # A failing test does not end the run: the summary that follows does.
+            # The run ends with the summary, not with the first failing test.
             error_checker=lambda message: "[HOOT]" not in message,
         )
         # Hoot also succeeds when the filter matches nothing.

@@ -5,7 +5,7 @@ from .payment_common import SubscriptionPaymentCommon
 
 @tagged("post_install", "-at_install")
 class TestLanguage(SubscriptionPaymentCommon):
-    """What is written at night, when nobody is logged in, is in the language of those who read it."""
+    """Texts written by scheduled actions are in the language of their readers."""
 
     @classmethod
     def setUpClass(cls):
@@ -13,7 +13,7 @@ class TestLanguage(SubscriptionPaymentCommon):
         cls.env["res.lang"]._activate_lang("fr_FR")
         cls.env["res.lang"]._activate_lang("de_DE")
         cls.customer.lang = "fr_FR"
-        # Scheduled actions run for the company of the user who does them.
+        # Scheduled actions run in the company of their user.
         cls.env.ref("base.user_root").company_id.partner_id.lang = "de_DE"
 
     def test_customer_reads_the_period_on_the_invoice_in_their_language(self):
@@ -21,7 +21,7 @@ class TestLanguage(SubscriptionPaymentCommon):
         self.bill()
         self.assertIn("Du 31/01/2027 au 27/02/2027", self.invoices(order).invoice_line_ids.name)
 
-    def test_customer_reads_the_period_in_their_language_when_it_is_invoiced_by_hand(self):
+    def test_customer_reads_the_period_in_their_language_on_a_manual_invoice(self):
         order = self.subscription()
         self.assertIn("Du 31/01/2027 au 27/02/2027", self.invoice(order).invoice_line_ids.name)
 
@@ -30,7 +30,7 @@ class TestLanguage(SubscriptionPaymentCommon):
         self.bill()
         self.assertEqual(order.period_ids.charge_error, "Le mode de paiement enregistré a expiré.")
 
-    def test_staff_read_in_the_chatter_what_a_scheduled_action_did_in_their_language(self):
+    def test_staff_read_scheduled_actions_in_the_chatter_in_their_language(self):
         order = self.subscription()
         self.invoice(order)
         order.subscription_close(self.reason.id, when="period_end")

@@ -12,7 +12,7 @@ CHECK_LOGGER = "odoo.addons.subscription_close_renew.models.mrr.sale_order_check
 
 
 class MovementCommon(SubscriptionCommon):
-    """A company in dollars that sells in euros, too: a dollar is 0.80 euros until 1 March, and 0.50 from then on."""
+    """A company in dollars that also sells in euros: a dollar is 0.80 euros until 1 March, then 0.50."""
 
     @classmethod
     def setUpClass(cls):
@@ -29,17 +29,17 @@ class MovementCommon(SubscriptionCommon):
         )
 
     def price(self, order, price):
-        """Let a subscription cost another price from now on, in a transaction of its own."""
+        """Change the price of a subscription in a separate transaction."""
         order.order_line.filtered("is_recurring").price_unit = price
         order.env.flush_all()
         self.flush_chatter()
 
     def euro_subscription(self, **values):
-        """Return a subscription of 80 euros a month, which are 100 dollars until 1 March and 160 from then on."""
+        """Return a subscription of 80 euros a month: 100 dollars until 1 March, then 160."""
         return self.subscription(pricelist_id=self.euro_pricelist.id, lines=[self.line(price_unit=80.0)], **values)
 
     def in_dollars(self, orders):
-        """Return what the movements of orders are worth in the company's currency, in the order of writing.
+        """Return the movements of orders in the company's currency, in order of creation.
 
         :return: ``[(kind, amount), …]``
         :rtype: list
@@ -48,11 +48,11 @@ class MovementCommon(SubscriptionCommon):
         return [(move.kind, move.amount_company) for move in orders.sudo().movement_ids.sorted("id")]
 
     def worth(self, orders):
-        """Return what the ledger says that orders bring, in the company's currency."""
+        """Return the MRR of orders according to the ledger, in the company's currency."""
         return round(sum(amount for _kind, amount in self.in_dollars(orders)), 6)
 
     def made_ago(self, order, **ago):
-        """Let the movements of an order be older than they are."""
+        """Backdate the movements of an order."""
         self.flush_chatter()
         self.env.cr.execute(
             SQL(
@@ -66,7 +66,7 @@ class MovementCommon(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestMovement(MovementCommon):
-    """Each event is one movement, of its kind, on its day."""
+    """Each event is one movement of its kind, on its day."""
 
     @classmethod
     def setUpClass(cls):
@@ -90,7 +90,7 @@ class TestMovement(MovementCommon):
         order = self.subscription(lines=[self.line(), self.line(self.one_time_product)])
         self.assertEqual(self.movements(order), [("new", "2027-01-31", 100.0)])
 
-    def test_year_is_spread_over_its_months(self):
+    def test_yearly_price_is_spread_over_its_months(self):
         order = self.subscription(plan=self.yearly, lines=[self.line(price_unit=100.0)])
         self.assertEqual(self.movements(order), [("new", "2027-01-31", 8.33)])
 
@@ -110,7 +110,7 @@ class TestMovement(MovementCommon):
         self.assertEqual(order.amount_total, 108.0)
         self.assertEqual(self.movements(order), [("new", "2027-01-31", 90.0)])
 
-    def test_subscription_that_costs_nothing_is_new_all_the_same(self):
+    def test_subscription_that_costs_nothing_is_new_anyway(self):
         order = self.subscription(lines=[self.line(price_unit=0)])
         self.assertEqual(self.movements(order), [("new", "2027-01-31", 0.0)])
 
@@ -122,7 +122,7 @@ class TestMovement(MovementCommon):
         order = self.subscription(start="2026-11-15")
         self.assertEqual(self.movements(order), [("new", "2026-11-15", 100.0)])
 
-    def test_closed_before_its_start_it_brings_nothing_on_any_day(self):
+    def test_subscription_closed_before_its_start_brings_nothing_on_any_day(self):
         order = self.subscription(start="2027-04-15")
         order.subscription_close(self.reason.id)
         self.assertEqual(self.movements(order), [("new", "2027-04-15", 100.0), ("churn", "2027-04-15", -100.0)])
@@ -175,7 +175,7 @@ class TestMovement(MovementCommon):
             order.with_user(self.administrator).subscription_reopen()
         self.assertEqual(self.movements(order)[2:], [("reactivation", "2027-02-10", 100.0)])
 
-    def test_pause_and_resumption(self):
+    def test_pause_and_resumption_are_movements(self):
         order = self.order
         with self.on("2027-02-10"):
             order.subscription_pause()
@@ -195,21 +195,21 @@ class TestMovement(MovementCommon):
         kinds = [(kind, amount) for kind, _date, amount in self.movements(order)]
         self.assertEqual(kinds, [("new", 100.0), ("pause", -100.0), ("resume", 100.0), ("churn", -100.0)])
 
-    def test_paused_subscription_that_is_closed_and_reopened_runs(self):
+    def test_paused_subscription_that_is_closed_and_reopened_is_running(self):
         order = self.paused_subscription()
         order.subscription_close(self.reason.id)
         order.with_user(self.administrator).subscription_reopen()
         self.assertEqual(self.movements(order)[-1], ("reactivation", "2027-01-31", 100.0))
         self.assertLedgerAgrees(order)
 
-    def test_price_that_changes_during_a_pause_comes_with_the_resumption(self):
+    def test_price_change_during_a_pause_counts_with_the_resumption(self):
         order = self.paused_subscription()
         self.price(order, 130.0)
         self.assertEqual(len(self.movements(order)), 2)
         order.subscription_resume()
         self.assertEqual(self.movements(order)[2:], [("resume", "2027-01-31", 130.0)])
 
-    def test_subscription_that_never_began_is_taken_back(self):
+    def test_subscription_that_never_began_is_reversed(self):
         order = self.order
         order.action_cancel()
         self.assertEqual(self.movements(order)[1:], [("new", "2027-01-31", -100.0)])
@@ -221,13 +221,13 @@ class TestMovement(MovementCommon):
         kinds = [(kind, amount) for kind, _date, amount in self.movements(order)]
         self.assertEqual(kinds[1:], [("expansion", 30.0), ("churn", -130.0)])
 
-    def test_nothing_counts_before_what_was_written_last(self):
+    def test_no_movement_is_dated_before_the_last_one(self):
         order = self.subscription(start="2027-04-15")
         with self.on("2027-02-10"):
             self.price(order, 130.0)
         self.assertEqual(self.movements(order)[1:], [("expansion", "2027-04-15", 30.0)])
 
-    def test_movement_knows_customer_plan_company_and_chain(self):
+    def test_movement_records_customer_plan_company_and_chain(self):
         order = self.subscription(
             partner_id=self.env["res.partner"]
             .create(
@@ -246,7 +246,7 @@ class TestMovement(MovementCommon):
 
 @tagged("post_install", "-at_install")
 class TestMerging(MovementCommon):
-    """What one person changes within an hour is one movement."""
+    """Changes by one user within an hour are one movement."""
 
     @classmethod
     def setUpClass(cls):
@@ -256,24 +256,24 @@ class TestMerging(MovementCommon):
     def changes(self):
         return [(kind, amount) for kind, _date, amount in self.movements(self.order)[1:]]
 
-    def test_changes_within_an_hour_are_one(self):
+    def test_changes_within_an_hour_are_one_movement(self):
         self.price(self.order, 130.0)
         self.made_ago(self.order, minutes=59)
         self.price(self.order, 150.0)
         self.assertEqual(self.changes(), [("expansion", 50.0)])
 
-    def test_changes_of_other_hours_are_others(self):
+    def test_changes_in_different_hours_are_separate_movements(self):
         self.price(self.order, 130.0)
         self.made_ago(self.order, minutes=61)
         self.price(self.order, 150.0)
         self.assertEqual(self.changes(), [("expansion", 30.0), ("expansion", 20.0)])
 
-    def test_changes_of_two_people_are_two(self):
+    def test_changes_by_two_users_are_two_movements(self):
         self.price(self.order, 130.0)
         self.price(self.order.with_user(self.sales_lead), 150.0)
         self.assertEqual(self.changes(), [("expansion", 30.0), ("expansion", 20.0)])
 
-    def test_change_after_another_event_stands_alone(self):
+    def test_change_after_another_event_is_a_separate_movement(self):
         self.price(self.order, 130.0)
         self.order.subscription_pause()
         self.order.subscription_resume()
@@ -291,12 +291,12 @@ class TestMerging(MovementCommon):
         self.price(self.order, 60.0)
         self.assertEqual(self.changes(), [("contraction", -40.0)])
 
-    def test_typing_error_that_was_set_right_leaves_nothing(self):
+    def test_corrected_typing_error_leaves_nothing(self):
         self.price(self.order, 1000.0)
         self.price(self.order, 100.0)
         self.assertEqual(self.changes(), [])
 
-    def test_change_across_midnight_is_two(self):
+    def test_changes_across_midnight_are_two_movements(self):
         self.price(self.order, 130.0)
         with self.on("2027-02-01 00:10"):
             self.price(self.order, 150.0)
@@ -312,14 +312,14 @@ class TestMerging(MovementCommon):
 
 @tagged("post_install", "-at_install")
 class TestRenewalMovement(MovementCommon):
-    """P8, P9: a renewal is a difference, never a churn and a new."""
+    """P8, P9: a renewal is a difference, never a churn followed by a new subscription."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.order = cls.paid_subscription()
 
-    def test_renewal_moves_what_the_parent_brings(self):
+    def test_renewal_takes_over_the_mrr_of_its_parent(self):
         order = self.order
         renewal = self.renewed_by(order)
         self.assertEqual(self.movements(order)[1:], [("renewal", "2027-02-28", -100.0)])
@@ -348,7 +348,7 @@ class TestRenewalMovement(MovementCommon):
         renewal.action_confirm()
         self.assertEqual(self.movements(renewal)[1:], [("contraction", "2027-02-28", -20.0)])
 
-    def test_renewal_that_is_cancelled_moves_back(self):
+    def test_cancelled_renewal_returns_the_mrr_to_its_parent(self):
         order = self.order
         renewal = self.renewal(order)
         self.price(renewal, 130.0)
@@ -357,7 +357,7 @@ class TestRenewalMovement(MovementCommon):
         self.assertLedgerAgrees(order | renewal)
         self.assertEqual(self.movements(order)[-1][0], "contraction")
 
-    def test_closed_renewal_loses_all_that_the_chain_brought(self):
+    def test_closed_renewal_churns_the_mrr_of_the_whole_chain(self):
         order = self.order
         renewal = self.renewed_by(order)
         with self.on("2027-03-05"):
@@ -365,7 +365,7 @@ class TestRenewalMovement(MovementCommon):
         self.assertEqual(self.movements(renewal)[-1], ("churn", "2027-03-05", -100.0))
         self.assertLedgerAgrees(order | renewal)
 
-    def test_price_of_the_parent_that_changes_just_before_is_the_parents(self):
+    def test_price_change_just_before_the_renewal_belongs_to_the_parent(self):
         order = self.order
         renewal = self.renewal(order)
         order.order_line.price_unit = 110.0
@@ -377,7 +377,7 @@ class TestRenewalMovement(MovementCommon):
             self.movements(renewal), [("renewal", "2027-02-28", 110.0), ("contraction", "2027-02-28", -10.0)]
         )
 
-    def test_renewal_in_another_currency_keeps_its_worth(self):
+    def test_renewal_in_another_currency_keeps_its_value(self):
         order = self.order
         renewal = self.renewal(order)
         renewal.pricelist_id = self.euro_pricelist
@@ -405,7 +405,7 @@ class TestRenewalMovement(MovementCommon):
 
 @tagged("post_install", "-at_install")
 class TestMovementCurrency(MovementCommon):
-    """The company's currency follows the rate of the day on which something changed."""
+    """Amounts in the company's currency use the rate of the day of the change."""
 
     @classmethod
     def setUpClass(cls):
@@ -422,7 +422,7 @@ class TestMovementCurrency(MovementCommon):
             order.order_line.name = "Coffee, no sugar"
         self.assertEqual(self.in_dollars(order), [("new", 100.0)])
 
-    def test_change_at_another_rate_tells_the_rate_from_the_change(self):
+    def test_change_at_another_rate_separates_the_rate_from_the_change(self):
         order = self.order
         with self.on("2027-03-15"):
             self.price(order, 90.0)
@@ -471,7 +471,7 @@ class TestMovementCurrency(MovementCommon):
         self.assertEqual(self.worth(order), 125.0)
         self.assertLedgerAgrees(order)
 
-    def test_currency_that_changes_twice_comes_back(self):
+    def test_currency_changed_back_and_forth_leaves_no_difference(self):
         order = self.subscription()
         dollar = order.currency_id
         order.sudo().currency_id = self.euro
@@ -500,7 +500,7 @@ class TestMovementCurrency(MovementCommon):
 
 @tagged("post_install", "-at_install")
 class TestLedger(MovementCommon):
-    """The ledger is written by the subscriptions alone, and checked."""
+    """The ledger is written by subscriptions only, and is checked."""
 
     @classmethod
     def setUpClass(cls):
@@ -515,7 +515,7 @@ class TestLedger(MovementCommon):
         )
         self.env.invalidate_all()
 
-    def test_nobody_writes_movements_by_hand(self):
+    def test_nobody_writes_movements_manually(self):
         values = self.movement.copy_data()[0] | {"order_id": self.order.id}
         for user in (self.env.user, self.administrator):
             movement = self.movement.with_user(user)
@@ -527,11 +527,11 @@ class TestLedger(MovementCommon):
                 with self.assertRaises(UserError):
                     movement.create(values)
 
-    def test_word_in_the_context_opens_nothing(self):
+    def test_context_key_grants_no_write_access(self):
         with self.assertRefused("recorded automatically"):
             self.movement.sudo().with_context(subscription_ledger=True).amount = 1.0
 
-    def test_salesperson_sees_the_movements_of_own_documents_only(self):
+    def test_salesperson_sees_movements_of_own_documents_only(self):
         theirs = self.subscription(user=self.other_salesperson)
         seen = self.env["sale.subscription.movement"].with_user(self.salesperson).search([])
         self.assertIn(self.movement, seen)
@@ -548,10 +548,10 @@ class TestLedger(MovementCommon):
         with self.assertRaises(AccessError):
             self.movement.with_user(self.portal_user).read(["amount"])
 
-    def test_check_finds_nothing_in_order(self):
+    def test_check_finds_nothing_when_all_agree(self):
         self.assertEqual(self.order._get_mrr_differences(), [])
 
-    def test_check_finds_what_was_tampered_with(self):
+    def test_check_finds_tampered_movements(self):
         self.tamper(99.99)
         self.assertEqual(
             self.order._get_mrr_differences(),
@@ -564,17 +564,17 @@ class TestLedger(MovementCommon):
         [difference] = self.order._get_mrr_differences()
         self.assertEqual((difference["live"], difference["booked"]), (100.0, 0.0))
 
-    def test_check_finds_what_a_closed_subscription_still_has(self):
+    def test_check_finds_mrr_left_on_a_closed_subscription(self):
         self.order.subscription_close(self.reason.id)
         self.tamper(120.0)
         [difference] = self.order._get_mrr_differences()
         self.assertEqual((difference["live"], difference["booked"]), (0.0, 20.0))
 
-    def test_administrator_is_told_that_all_agree(self):
+    def test_administrator_is_notified_that_all_agree(self):
         action = self.env["sale.subscription.movement"].with_user(self.administrator).action_check()
         self.assertEqual(action["params"]["type"], "success")
 
-    def test_administrator_is_shown_what_differs(self):
+    def test_administrator_sees_the_differences(self):
         self.tamper(1.0)
         action = self.env["sale.subscription.movement"].with_user(self.administrator).action_check()
         self.assertEqual(action["domain"], [("id", "in", self.order.ids)])
@@ -584,13 +584,13 @@ class TestLedger(MovementCommon):
         action = call_kw(movements, "action_check", [[]], {})
         self.assertEqual(action["params"]["type"], "success")
 
-    def test_only_administrators_check_by_hand(self):
+    def test_only_administrators_check_manually(self):
         for user in (self.salesperson, self.sales_lead, self.accountant):
             with self.subTest(user.name), self.assertRaises(AccessError):
                 self.env["sale.subscription.movement"].with_user(user).action_check()
 
     @mute_logger(CHECK_LOGGER)
-    def test_scheduled_action_tells_the_salesperson_once(self):
+    def test_scheduled_action_notifies_the_salesperson_once(self):
         self.tamper(1.0)
         for _night in range(2):
             self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_mrr_check")
@@ -599,13 +599,13 @@ class TestLedger(MovementCommon):
         note = str(activities.note).replace("&nbsp;", " ")
         self.assertIn(f"{self.order.name} brings in $ 100.00 a month, but its movements add up to $ 1.00.", note)
 
-    def test_scheduled_action_logs_what_differs(self):
+    def test_scheduled_action_logs_the_differences(self):
         self.tamper(1.0)
         with self.assertLogs(CHECK_LOGGER, "WARNING") as logs:
             self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_mrr_check")
         self.assertIn(self.order.name, logs.output[0])
 
-    def test_scheduled_action_says_nothing_when_all_agree(self):
+    def test_scheduled_action_is_silent_when_all_agree(self):
         with self.assertNoLogs(CHECK_LOGGER):
             self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_mrr_check")
         self.assertFalse(self.order.activity_ids)
@@ -637,7 +637,7 @@ class TestLedger(MovementCommon):
 @tagged("post_install", "-at_install")
 class TestLedgerOfDemoData(SubscriptionCommon):
     def test_ledger_of_all_subscriptions_agrees(self):
-        """Those of the demonstration, too, which this class has paused."""
+        """This includes the demo subscriptions, which this class has paused."""
         self.env.flush_all()
         self.assertTrue(self.env["sale.subscription.movement"].search_count([("date", "<", fields.Date.today())]))
         self.assertEqual(self.env["sale.order"]._get_mrr_differences(), [])

@@ -14,7 +14,7 @@ class TestMrr(BaseCase):
         self.assertTrue(attempted)
         self.assertFalse(failed)
 
-    def test_year_of_any_unit_is_worth_twelve_months(self):
+    def test_year_in_any_unit_is_worth_twelve_months(self):
         self.assertEqual(monthly_factor(12, "month"), monthly_factor(1, "year"))
         self.assertEqual(monthly_factor(52, "week"), monthly_factor(1, "year"))
 

@@ -1,4 +1,4 @@
-"""Whatever happens to subscriptions, in whatever order: the ledger of MRR agrees with the orders after each step."""
+"""The MRR ledger agrees with the orders after each step, whatever happens to subscriptions in whatever order."""
 
 import logging
 import os
@@ -28,12 +28,12 @@ STEPS = 5
 
 @tagged("post_install", "-at_install")
 class TestMrrHistories(MovementCommon):
-    """P8, P9: made-up histories, which a number makes up again."""
+    """P8, P9: generated histories, reproducible from a seed."""
 
     @mute_logger(BATCH_LOGGER)
-    def test_ledger_agrees_with_the_orders_whatever_happens(self):
+    def test_ledger_always_agrees_with_the_orders(self):
         first, last = (int(number) for number in os.environ.get(HISTORIES, SHORT).split(":"))
-        # What a mail says, and what is to be paid before a renewal, is told elsewhere.
+        # Other tests cover mails and the payment required before a renewal.
         self.env["mail.template"].search([("model_id.model", "=", "sale.order")]).active = False
         happened = Counter()
         for seed in range(first, last, TOGETHER):
@@ -43,10 +43,10 @@ class TestMrrHistories(MovementCommon):
         self.assertFalse(missing, f"never happened in histories {first} to {last}: {happened}")
 
     def play(self, seed, count):
-        """Let histories happen, and undo them.
+        """Play histories and roll them back.
 
-        :param int seed: makes them up
-        :param int count: how many
+        :param int seed: seed of the random generator
+        :param int count: number of histories
         :return: how often each kind of event happened
         :rtype: Counter
         """
@@ -67,7 +67,7 @@ class TestMrrHistories(MovementCommon):
 
 
 class Histories:
-    """Some subscriptions, each with the orders that renew it, and whatever may happen to them."""
+    """Some subscriptions, each with its renewals, and all possible events."""
 
     EVENTS = (
         *("add_line", "again", "cancel", "change_renewal", "close", "confirm", "decline", "discount", "exchange"),
@@ -89,7 +89,7 @@ class Histories:
         self.count = count
 
     def play(self):
-        """Let it all happen; how often each kind of event did."""
+        """Play all events and return how often each kind occurred."""
         with self.test.on(str(self.day)):
             quotations = self.orders.create([self.make_quotation() for _number in range(self.count)])
             quotations.action_confirm()
@@ -107,7 +107,7 @@ class Histories:
         return self.happened
 
     def make_quotation(self):
-        """Return the values of a quotation: plan, currency, start and term are anything."""
+        """Return the values of a quotation with a random plan, currency, start and term."""
         dice = self.dice
         plan = dice.choice((self.test.monthly, self.test.monthly, self.test.yearly, self.test.weekly))
         return {
@@ -134,7 +134,7 @@ class Histories:
         return self.dice.choice((0, 0.01, 9.99, 33.33, 100, 100, round(self.dice.uniform(1, 500), 2)))
 
     def run_scheduled_actions(self):
-        """Let some of the scheduled actions run, in any order: each may be down for a while."""
+        """Run some of the scheduled actions in random order, as each may be down for a while."""
         actions = [
             self.orders._cron_subscription_expiration,
             self.orders._cron_subscription_renewal,
@@ -145,7 +145,7 @@ class Histories:
             action()
 
     def do_something(self, origin):
-        """Let one or two things happen to a subscription, or be refused."""
+        """Perform one or two actions on a subscription, which may be refused."""
         for _number in range(self.dice.choice((1, 1, 1, 2))):
             chain = self.get_chain(origin)
             possible = [(name, order) for order in chain for name in self.get_possible(order)]
@@ -164,7 +164,7 @@ class Histories:
                 self.told[origin].append(f"{self.day}: {name} of {order.name}")
 
     def get_possible(self, order):
-        """Return what may happen to an order in its state, so that not most of it is refused."""
+        """Return the actions possible in the state of an order, so that few of them are refused."""
         names = {
             "progress": ["price", "quantity", "discount", "add_line", "exchange", "close", "pause", "term", "cancel"],
             "paused": ["resume", "close", "price", "exchange", "cancel"],
@@ -173,7 +173,7 @@ class Histories:
         if order.state == "cancel":
             names = ["again"]
         if order.is_closing:
-            # Seldom otherwise, among all that may happen.
+            # These would rarely be drawn among all actions.
             names = [*names, *["keep"] * 6]
         if self.get_open_renewal(order):
             return [*names, "confirm", "decline", "change_renewal"]
@@ -188,7 +188,7 @@ class Histories:
     def get_line(self, order):
         return self.dice.choice(order.order_line.filtered("is_recurring"))
 
-    # What happens
+    # Events
 
     def price(self, order):
         self.get_line(order).price_unit = self.make_price()
@@ -251,10 +251,10 @@ class Histories:
         order.action_draft()
         order.action_confirm()
 
-    # What must hold
+    # Invariants
 
     def check(self, moment):
-        """Check that the ledger agrees with all orders, and with each chain (P9), and that a chain has one end (P8)."""
+        """Check that the ledger agrees with all orders and chains (P9), and that each chain has one end (P8)."""
         self.env.flush_all()
         self.env.cr.flush()
         self.env.invalidate_all()
@@ -269,7 +269,7 @@ class Histories:
         self.test.assertEqual(self.orders._get_mrr_differences(), [], f"Histories {self.seed}, {moment}")
 
     def get_sums(self):
-        """Return what the ledger has: ``{order id: {currency id: (amount, amount in company currency)}}``."""
+        """Return the sums of the ledger: ``{order id: {currency id: (amount, amount in company currency)}}``."""
         sums = defaultdict(dict)
         rows = self.env.execute_query(
             SQL(
@@ -294,19 +294,19 @@ class Histories:
             sums = {order.currency_id.id: (0.0, 0.0), **booked[order.id]}
             for currency_id, (amount, _amount_company) in sums.items():
                 expected = live if currency_id == order.currency_id.id else 0.0
-                # Every amount is one of whole cents: rounding the sum takes nothing away but what floats add.
+                # All amounts are whole cents, so rounding the sum only removes float errors.
                 test.assertEqual(round(amount, 6), round(expected, 6), f"{order.name} in {currency_id}: {sums}")
             company_value = round(sum(value for _amount, value in sums.values()), 6)
             self.check_company_value(order, live, company_value)
 
     def check_company_value(self, order, live, value):
-        """Check what an order is worth: nothing when it brings nothing, else at the rate of its last change."""
+        """Check the company value of an order: zero without MRR, otherwise at the rate of its last change."""
         if not live:
             self.test.assertEqual(value, 0, f"{order.name} brings nothing, and is worth {value}")
             return
         last = order.movement_ids.sorted("id")[-1:]
         if last.kind in ("renewal", "currency"):
-            # It took over what it was worth before: at whatever rate that was.
+            # It took over the value of its parent, at whatever rate that had.
             rates = (0.8, 0.5) if order.currency_id == self.test.euro else (1,)
             self.test.assertLessEqual(live / max(rates) - 0.02, value, order.name)
             self.test.assertGreaterEqual(live / min(rates) + 0.02, value, order.name)
@@ -316,14 +316,14 @@ class Histories:
         self.test.assertEqual(value, round(expected, 6), f"{order.name} of {live} is worth {value} after {last.kind}")
 
     def get_live(self, order):
-        """Return what an order brings in a month, reckoned from its lines alone."""
+        """Return the MRR of an order, computed from its lines alone."""
         if order.subscription_state != "progress":
             return 0.0
         total = sum(line.price_subtotal for line in order.order_line if line.product_id.recurring_invoice)
         return order.currency_id.round(float(Fraction(total) * self.factors[order.plan_id.id]))
 
     def check_months(self):
-        """Check that each month ends with what it began with, and what the movements of all kinds in it come to."""
+        """Check that each month ends with its opening MRR plus all movements of the month."""
         movements = self.env["sale.subscription.movement"]
         mine = [("origin_order_id", "in", self.origins.ids)]
         kinds = movements._read_group(mine, ["date:month", "kind"], ["amount_company:sum"], order="date:month")

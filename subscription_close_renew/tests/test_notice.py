@@ -13,7 +13,7 @@ class NoticeCommon(TermCommon):
         cls.monthly.auto_close_days = 10
 
     def unpaid(self, **values):
-        """Return a subscription whose invoice of 31 January closes it on 10 February, after a warning on the 7th."""
+        """Return a subscription that closes on 10 February for an unpaid invoice of 31 January; warning on the 7th."""
         order = self.subscription(**values)
         self.bill()
         return order
@@ -22,7 +22,7 @@ class NoticeCommon(TermCommon):
         return [mail for mail in self.mails(order) if "about to close" in (mail.subject or "")]
 
     def deliver(self, mail, status, failure_type=False):
-        """Let a mail to the customer have been delivered, or not, as Odoo learns later."""
+        """Set the delivery status of a mail to the customer, which Odoo learns later."""
         receipts = mail.sudo().notification_ids.filtered(lambda receipt: receipt.res_partner_id == self.customer)
         receipts.write({"notification_status": status, "failure_type": failure_type})
 
@@ -38,7 +38,7 @@ class NoticeCommon(TermCommon):
 
 @tagged("post_install", "-at_install")
 class TestClosingNotice(NoticeCommon):
-    """P15: an unpaid subscription does not close before somebody could read the warning."""
+    """P15: an unpaid subscription does not close before somebody could have read the warning."""
 
     @classmethod
     def setUpClass(cls):
@@ -52,7 +52,7 @@ class TestClosingNotice(NoticeCommon):
         self.assertEqual(order.subscription_state, "progress")
         self.assertAsksToCall(order, "has no valid email address")
 
-    def test_address_that_is_none_is_not_closed(self):
+    def test_customer_with_an_invalid_address_is_not_closed(self):
         self.customer.email = "call me"
         order = self.unpaid()
         self.expire_each("2027-02-07", "2027-02-10")
@@ -65,13 +65,13 @@ class TestClosingNotice(NoticeCommon):
         self.expire_each("2027-02-07", "2027-02-10")
         self.assertEqual(order.subscription_state, "progress")
 
-    def test_chatter_does_not_say_that_the_customer_was_told(self):
+    def test_chatter_does_not_claim_that_the_customer_was_notified(self):
         self.customer.email = False
         order = self.unpaid()
         self.expire("2027-02-07")
         self.assertNotIn("was notified", self.chatter(order))
 
-    def test_address_that_is_entered_later_gets_the_warning_and_all_of_its_time(self):
+    def test_address_entered_later_gets_the_warning_and_its_full_notice(self):
         self.customer.email = False
         order = self.unpaid()
         self.expire_each("2027-02-07", "2027-03-01")
@@ -83,20 +83,20 @@ class TestClosingNotice(NoticeCommon):
         self.expire("2027-03-05")
         self.assertEqual(order.subscription_state, "churned")
 
-    def test_invoice_contact_without_an_address_leaves_the_warning_to_the_customer(self):
+    def test_customer_gets_the_warning_when_the_invoice_contact_has_no_address(self):
         contact = self.env["res.partner"].create({"name": "Books", "parent_id": self.customer.id, "type": "invoice"})
         order = self.unpaid(partner_invoice_id=contact.id)
         self.expire_each("2027-02-07", "2027-02-10")
         self.assertEqual((len(self.warnings(order)), order.subscription_state), (1, "churned"))
 
-    def test_template_that_is_archived_closes_nothing(self):
+    def test_archived_template_closes_nothing(self):
         self.env.ref("subscription_close_renew.mail_template_about_to_close").active = False
         order = self.unpaid()
         self.expire_each("2027-02-07", "2027-02-10")
         self.assertEqual(order.subscription_state, "progress")
         self.assertAsksToCall(order, "Restore the template")
 
-    def test_warning_that_is_not_delivered_closes_nothing(self):
+    def test_undelivered_warning_closes_nothing(self):
         for status in ("bounce", "exception", "canceled"):
             with self.subTest(status):
                 order = self.unpaid()
@@ -105,7 +105,7 @@ class TestClosingNotice(NoticeCommon):
                 self.expire("2027-02-10")
                 self.assertEqual(order.subscription_state, "progress")
 
-    def test_warning_that_bounced_is_not_sent_to_the_same_address_again(self):
+    def test_bounced_warning_is_not_sent_to_the_same_address_again(self):
         order = self.order
         self.expire("2027-02-07")
         self.deliver(self.warnings(order)[0], "bounce", "mail_bounce")
@@ -113,7 +113,7 @@ class TestClosingNotice(NoticeCommon):
         self.assertEqual((len(self.warnings(order)), order.subscription_state), (1, "progress"))
         self.assertAsksToCall(order, "did not reach customer@subscription.example.com")
 
-    def test_warning_that_bounced_is_sent_to_the_address_that_is_entered_then(self):
+    def test_bounced_warning_is_sent_to_a_new_address(self):
         order = self.order
         self.expire("2027-02-07")
         self.deliver(self.warnings(order)[0], "bounce", "mail_bounce")
@@ -124,7 +124,7 @@ class TestClosingNotice(NoticeCommon):
         self.expire("2027-02-12")
         self.assertEqual(order.subscription_state, "churned")
 
-    def test_warning_that_the_mail_server_did_not_take_is_sent_again(self):
+    def test_warning_refused_by_the_mail_server_is_sent_again(self):
         order = self.order
         self.expire("2027-02-07")
         self.deliver(self.warnings(order)[0], "exception", "mail_smtp")
@@ -133,7 +133,7 @@ class TestClosingNotice(NoticeCommon):
         self.expire("2027-02-13")
         self.assertEqual(order.subscription_state, "churned")
 
-    def test_warning_that_reached_the_customer_counts_though_a_copy_did_not_arrive(self):
+    def test_warning_that_reached_the_customer_counts_even_if_a_copy_did_not(self):
         order = self.order
         order.sudo().message_subscribe(self.sales_lead.partner_id.ids)
         self.expire("2027-02-07")
@@ -150,12 +150,12 @@ class TestClosingNotice(NoticeCommon):
         self.expire("2027-02-10")
         self.assertEqual(order.subscription_state, "progress")
 
-    def test_customer_who_is_the_salesperson_is_told_too(self):
+    def test_customer_who_is_the_salesperson_is_notified_too(self):
         order = self.unpaid(partner_id=self.salesperson.partner_id.id)
         self.expire_each("2027-02-07", "2027-02-10")
         self.assertEqual(order.subscription_state, "churned")
 
-    def test_template_that_fails_closes_nothing(self):
+    def test_failing_template_closes_nothing(self):
         order = self.order
         template = type(self.env["mail.template"])
         with patch.object(template, "_generate_template", side_effect=ValueError("Out of ink")), self.assertLogs():
@@ -165,7 +165,7 @@ class TestClosingNotice(NoticeCommon):
 
 @tagged("post_install", "-at_install")
 class TestRenewalNotice(NoticeCommon):
-    """P15: a subscription is not renewed automatically, at a new price or the old, before somebody could read of it."""
+    """P15: a subscription is not renewed automatically before somebody could have read the notice."""
 
     def test_customer_without_an_address_is_not_renewed(self):
         self.customer.email = False
@@ -174,14 +174,14 @@ class TestRenewalNotice(NoticeCommon):
         self.assertEqual((order.subscription_state, order.auto_renew_on), ("progress", False))
         self.assertAsksToCall(order, "has no valid email address")
 
-    def test_quotation_of_the_salesperson_stays_a_draft_while_nobody_was_told(self):
+    def test_quotation_of_the_salesperson_stays_a_draft_until_the_customer_is_notified(self):
         self.customer.email = False
         order = self.termed()
         renewal = self.renewal(order)
         self.nightly("2027-02-14")
         self.assertEqual(renewal.state, "draft")
 
-    def test_address_that_is_entered_later_gets_the_notice_and_all_of_its_time(self):
+    def test_address_entered_later_gets_the_full_notice(self):
         self.customer.email = False
         order = self.termed()
         self.nightly("2027-02-14", "2027-03-01")
@@ -194,14 +194,14 @@ class TestRenewalNotice(NoticeCommon):
         self.assertEqual(order.subscription_state, "renewed")
         self.assertChainTiled(order, until="2027-03-31")
 
-    def test_template_that_is_archived_renews_nothing(self):
+    def test_archived_template_renews_nothing(self):
         self.env.ref("subscription_close_renew.mail_template_renewal_notice").active = False
         order = self.termed()
         self.nightly("2027-02-14", "2027-02-28")
         self.assertEqual(order.subscription_state, "progress")
         self.assertAsksToCall(order, "Restore the template")
 
-    def test_notice_that_is_not_delivered_renews_nothing(self):
+    def test_undelivered_notice_renews_nothing(self):
         for status in ("bounce", "exception", "canceled"):
             with self.subTest(status):
                 order = self.termed()
@@ -210,7 +210,7 @@ class TestRenewalNotice(NoticeCommon):
                 self.nightly("2027-02-28")
                 self.assertEqual(order.subscription_state, "progress")
 
-    def test_notice_that_bounced_is_given_to_the_address_that_is_entered_then(self):
+    def test_bounced_notice_is_sent_to_a_new_address(self):
         order = self.termed()
         self.nightly("2027-02-14")
         self.deliver(self.notices(order)[0], "bounce", "mail_bounce")
@@ -223,7 +223,7 @@ class TestRenewalNotice(NoticeCommon):
         self.nightly("2027-03-07")
         self.assertEqual((order.subscription_state, len(self.notices(order))), ("renewed", 2))
 
-    def test_one_who_was_not_told_stops_no_other(self):
+    def test_customer_who_was_not_notified_stops_no_other(self):
         nobody = self.env["res.partner"].create({"name": "Nobody"})
         silent, told = self.termed(partner_id=nobody.id), self.termed()
         self.nightly("2027-02-14", "2027-02-28")
@@ -232,7 +232,7 @@ class TestRenewalNotice(NoticeCommon):
 
 @tagged("post_install", "-at_install")
 class TestAttention(NoticeCommon):
-    """P15: what needs attention goes to an active colleague, and no mail goes out in the name of who has left."""
+    """P15: activities go to an active colleague, and no mail is sent in the name of a user who has left."""
 
     @classmethod
     def setUpClass(cls):
@@ -240,7 +240,7 @@ class TestAttention(NoticeCommon):
         cls.order = cls.subscription()
 
     def ask(self, order):
-        """Let something need attention on an order, and return whose activity it is."""
+        """Ask for attention on an order, and return the user of the activity."""
         order.sudo()._ask_for_attention("Out of beans", "Buy some")
         return order.sudo().activity_ids.user_id
 
@@ -250,13 +250,13 @@ class TestAttention(NoticeCommon):
     def test_salesperson_comes_first(self):
         self.assertEqual(self.ask(self.order), self.salesperson)
 
-    def test_team_leader_comes_for_a_salesperson_who_has_left(self):
+    def test_team_leader_replaces_a_salesperson_who_has_left(self):
         order = self.order
         order.sudo().team_id = self.team_led_by(self.sales_lead)
         self.salesperson.active = False
         self.assertEqual(self.ask(order), self.sales_lead)
 
-    def test_responsible_of_the_company_comes_for_a_leader_who_may_not_see_the_order(self):
+    def test_company_responsible_replaces_a_leader_who_may_not_see_the_order(self):
         order = self.order
         order.sudo().team_id = self.team_led_by(self.other_salesperson)
         self.company.subscription_responsible_id = self.accountant
@@ -268,37 +268,37 @@ class TestAttention(NoticeCommon):
         self.salesperson.active = False
         self.assertEqual(self.ask(order), self.administrator)
 
-    def test_another_colleague_comes_where_there_is_no_administrator(self):
+    def test_another_colleague_comes_when_there_is_no_administrator(self):
         order = self.order
         (self.salesperson | self.administrator).active = False
         self.assertEqual(self.ask(order), self.sales_lead)
 
-    def test_salesperson_of_another_company_now_is_passed_over(self):
+    def test_salesperson_who_moved_to_another_company_is_skipped(self):
         order = self.order
         other = self.make_company("Other Company")
         self.salesperson.write({"company_id": other.id, "company_ids": [Command.set(other.ids)]})
         self.assertEqual(self.ask(order), self.administrator)
 
-    def test_order_of_a_shop_is_nobody_s_and_not_odoobot_s(self):
+    def test_shop_order_is_not_assigned_to_odoobot(self):
         order = self.order
         order.sudo().user_id = False
         order.sudo().team_id = False
         self.assertEqual(self.ask(order), self.administrator)
 
-    def test_odoobot_and_portal_users_are_passed_over(self):
+    def test_odoobot_and_portal_users_are_skipped(self):
         for user in (self.env.ref("base.user_root"), self.portal_user):
             with self.subTest(user.name):
                 order = self.subscription()
                 order.sudo().user_id = user
                 self.assertEqual(self.ask(order), self.administrator)
 
-    def test_activity_is_given_once(self):
+    def test_activity_is_assigned_once(self):
         order = self.order
         self.ask(order)
         self.ask(order)
         self.assertEqual(len(order.activity_ids), 1)
 
-    def test_activity_of_somebody_who_has_left_is_handed_over(self):
+    def test_activity_of_a_user_who_has_left_is_reassigned(self):
         for archive in (lambda user: user.action_archive(), lambda user: user.write({"active": False})):
             order = self.subscription()
             self.ask(order)
@@ -307,7 +307,7 @@ class TestAttention(NoticeCommon):
             self.assertEqual((activity.user_id, activity.summary), (self.administrator, "Out of beans"))
             self.salesperson.action_unarchive()
 
-    def test_activity_that_nobody_can_see_any_more_does_not_count(self):
+    def test_activity_that_nobody_can_see_does_not_count(self):
         order = self.order
         self.ask(order)
         self.env.cr.execute("UPDATE res_users SET active = false WHERE id = %s", [self.salesperson.id])
@@ -323,7 +323,7 @@ class TestAttention(NoticeCommon):
         self.assertEqual(warning.author_id, self.company.partner_id)
         self.assertIn("company@subscription.example.com", warning.email_from)
 
-    def test_template_that_names_the_salesperson_does_not_do_so_for_one_who_has_left(self):
+    def test_template_does_not_name_a_salesperson_who_has_left(self):
         self.company.email = "company@subscription.example.com"
         template = self.env.ref("subscription_close_renew.mail_template_about_to_close")
         template.email_from = "{{ object.order_id.user_id.email_formatted }}"
@@ -345,7 +345,7 @@ class TestAttention(NoticeCommon):
                 self.assertIn("company@subscription.example.com", mail.email_from)
                 self.salesperson.active = True
 
-    def test_invoice_that_nobody_gets_asks_to_call_the_customer(self):
+    def test_undeliverable_invoice_asks_to_call_the_customer(self):
         self.monthly.invoice_mail_template_id = self.env.ref("subscription_close_renew.mail_template_invoice")
         self.customer.email = False
         self.assertAsksToCall(self.unpaid(), "Subscription: Invoice")

@@ -5,7 +5,7 @@ from .common import SubscriptionCommon
 
 @tagged("post_install", "-at_install")
 class TestPausing(SubscriptionCommon):
-    """C10: what was invoiced is used up first, the paused stretch is never invoiced, dates return to the anchor."""
+    """Invoiced periods are used up first, paused days are never invoiced, dates return to the anchor."""
 
     @classmethod
     def setUpClass(cls):
@@ -25,13 +25,13 @@ class TestPausing(SubscriptionCommon):
     def test_paused_subscription_brings_no_revenue(self):
         self.assertEqual(self.paused_subscription().recurring_monthly, 0)
 
-    def test_chatter_tells_who_paused_and_until_when(self):
+    def test_chatter_shows_who_paused_and_until_when(self):
         message = self.last_message(self.paused_subscription(resume_date="2027-03-10"))
         self.assertIn("paused until 03/10/2027", message.body)
         self.assertEqual(message.author_id, self.salesperson.partner_id)
         self.assertEqual(self.changes(message)["subscription_state"], ("In Progress", "Paused"))
 
-    def test_only_what_runs_can_be_paused(self):
+    def test_only_running_subscriptions_can_be_paused(self):
         for order in (self.quotation(), self.paused_subscription(), self.churned_subscription()):
             with self.subTest(order.subscription_state), self.assertRefused("not possible while"):
                 order.subscription_pause()
@@ -55,7 +55,7 @@ class TestPausing(SubscriptionCommon):
         with self.assertRefused("ends on 03/01/2027. Choose an earlier date"):
             order.subscription_pause("2027-03-01")
 
-    def test_value_that_is_no_date_is_refused(self):
+    def test_value_that_is_not_a_date_is_refused(self):
         order = self.order
         for garbage in ("soon", "2027-02-30", 20270310, ["2027-03-10"], True):
             with self.subTest(garbage), self.assertRefused("Enter the date on which to resume"):
@@ -71,23 +71,23 @@ class TestPausing(SubscriptionCommon):
         self.assertEqual(order.subscription_state, "paused")
         self.assertDates(order, resume_date="2027-03-10")
 
-    def test_pop_up_does_not_open_for_what_is_closed(self):
+    def test_pop_up_does_not_open_for_a_closed_subscription(self):
         with self.assertRefused("not possible while"):
             self.churned_subscription().action_subscription_pause()
 
 
 @tagged("post_install", "-at_install")
 class TestResuming(SubscriptionCommon):
-    """C10: resuming by hand, or on the day that was chosen."""
+    """Resuming manually or on the chosen day."""
 
-    def test_subscription_resumed_by_hand_is_in_progress(self):
+    def test_subscription_resumed_manually_is_in_progress(self):
         order = self.paused_subscription(resume_date="2027-06-01")
         with self.on("2027-03-10"):
             self.assertTrue(order.subscription_resume())
         self.assertEqual(order.subscription_state, "progress")
         self.assertDates(order, resume_date=False)
 
-    def test_chatter_tells_who_resumed(self):
+    def test_chatter_shows_who_resumed(self):
         order = self.paused_subscription()
         order.subscription_resume()
         message = self.last_message(order)
@@ -118,7 +118,7 @@ class TestResuming(SubscriptionCommon):
             self.flush_chatter()
         return order
 
-    def test_what_was_invoiced_is_used_up_first(self):
+    def test_invoiced_period_is_used_up_first(self):
         order = self.invoiced_and_paused()
         with self.on("2027-02-20"):
             order.subscription_resume()
@@ -130,7 +130,7 @@ class TestResuming(SubscriptionCommon):
             order.subscription_resume()
         self.assertDates(order, next_invoice_date="2027-05-10")
 
-    def test_period_after_the_pause_ends_where_the_anchor_says(self):
+    def test_period_after_the_pause_ends_on_the_anchor_day(self):
         order = self.invoiced_and_paused()
         with self.on("2027-05-10"):
             order.subscription_resume()
@@ -152,7 +152,7 @@ class TestResuming(SubscriptionCommon):
         self.expire(until="2027-03-09 23:59")
         self.assertEqual(order.subscription_state, "paused")
 
-    def test_subscription_resumes_by_itself_on_the_day(self):
+    def test_subscription_resumes_automatically_on_the_day(self):
         order = self.paused_subscription(resume_date="2027-03-10")
         self.expire(until="2027-03-10 00:00")
         self.assertEqual(order.subscription_state, "progress")
@@ -166,7 +166,7 @@ class TestResuming(SubscriptionCommon):
         self.expire(until="2027-03-09 10:00")
         self.assertEqual(order.subscription_state, "progress")
 
-    def test_action_that_was_down_resumes_from_the_day_that_was_chosen(self):
+    def test_action_that_was_down_resumes_from_the_chosen_day(self):
         order = self.invoiced_and_paused(resume_date="2027-03-10")
         self.expire(until="2027-04-19")
         self.assertEqual(order.subscription_state, "progress")
@@ -185,13 +185,13 @@ class TestResuming(SubscriptionCommon):
         self.expire(until="2028-01-31")
         self.assertEqual(order.subscription_state, "paused")
 
-    def test_resumed_earlier_by_hand_it_counts_from_that_day(self):
+    def test_manual_early_resumption_counts_from_that_day(self):
         order = self.invoiced_and_paused(resume_date="2027-06-01")
         with self.on("2027-03-10"):
             order.subscription_resume()
         self.assertDates(order, next_invoice_date="2027-03-10")
 
-    def test_invoice_posted_by_hand_during_the_pause_bills_the_period_that_was_due(self):
+    def test_invoice_posted_manually_during_the_pause_bills_the_due_period(self):
         order = self.paused_subscription()
         self.invoice(order)
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])

@@ -16,7 +16,7 @@ BATCH_LOGGER = f"odoo.addons.{ADDON}.models.subscription.sale_order_scheduled"
 
 @tagged("post_install", "-at_install")
 class TestPayment(SubscriptionPaymentCommon):
-    """F1–F3, P1–P3: what is charged, and what is not."""
+    """P1–P3: what is charged, and what is not."""
 
     def test_paid_period_is_invoiced_and_settled(self):
         order = self.subscription(card=self.card())
@@ -35,7 +35,7 @@ class TestPayment(SubscriptionPaymentCommon):
             self.bill()
         self.assertEqual(len(self.calls), 1)
 
-    def test_charge_pays_what_the_invoice_says(self):
+    def test_charge_is_for_the_amount_of_the_invoice(self):
         order = self.subscription(card=self.card(), lines=[self.line(quantity=2), self.line(self.one_time_product)])
         with self.provider("done"):
             self.bill()
@@ -85,7 +85,7 @@ class TestPayment(SubscriptionPaymentCommon):
         self.assertEqual((self.calls, order.period_ids.state), ([], "invoiced"))
 
     def assertSetAside(self, order, words):
-        """Check that nothing was charged or invoiced, and that the salesperson knows why."""
+        """Assert that nothing was charged or invoiced and that the salesperson was notified of the reason."""
         self.assertEqual(self.calls, [])
         self.assertFalse(self.charges(order) | order.sudo().period_ids.transaction_ids)
         self.assertFalse(order.payment_exception)
@@ -99,14 +99,14 @@ class TestPayment(SubscriptionPaymentCommon):
             self.bill()
         self.assertSetAside(order, "negative total amount")
 
-    def test_what_cannot_be_posted_is_not_sent_to_the_provider(self):
+    def test_invoice_that_cannot_be_posted_is_not_sent_to_the_provider(self):
         order = self.subscription(card=self.card())
         refused = patch.object(AccountMove, "_post", side_effect=UserError("The books are closed."))
         with refused, self.provider("done"), mute_logger(BATCH_LOGGER):
             self.bill()
         self.assertSetAside(order, "The books are closed.")
 
-    def test_amount_of_nothing_is_never_charged(self):
+    def test_zero_amount_is_never_charged(self):
         order = self.subscription(card=self.card())
         invoice = self.invoice(order)
         for amount in (0, -80):
@@ -158,33 +158,33 @@ class TestPayment(SubscriptionPaymentCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentMethod(SubscriptionPaymentCommon):
-    """Which payment method a subscription is charged to, and which it never is."""
+    """The payment methods that a subscription can and cannot be charged to."""
 
     def assertNotCalled(self, order, reason):
-        """Check that billing invoices the subscription and does not ask the provider, for this reason."""
+        """Assert that billing invoices the subscription without a request to the provider, for this reason."""
         with self.provider("done"):
             self.bill()
         self.assertEqual(self.calls, [])
         self.assertEqual((order.period_ids.state, order.period_ids.status), ("invoiced", "declined"))
         self.assertRegex(order.period_ids.charge_error, reason)
 
-    def test_removed_card_is_not_called(self):
+    def test_removed_card_is_not_charged(self):
         card = self.card()
         order = self.subscription(card=card)
         card.active = False
         self.assertNotCalled(order, "was removed")
 
-    def test_expired_card_is_not_called(self):
+    def test_expired_card_is_not_charged(self):
         order = self.subscription(card=self.card(subscription_valid_until="2027-01-30"))
         self.assertNotCalled(order, "has expired")
 
-    def test_card_is_good_until_its_last_day(self):
+    def test_card_is_valid_until_its_last_day(self):
         self.subscription(card=self.card(subscription_valid_until="2027-01-31"))
         with self.provider("done"):
             self.bill()
         self.assertEqual(len(self.calls), 1)
 
-    def test_card_of_a_colleague_who_went_elsewhere_is_not_called(self):
+    def test_card_of_a_colleague_who_left_the_company_is_not_charged(self):
         company, elsewhere = self.env["res.partner"].create(
             [{"name": name, "is_company": True} for name in ("Customer & Co", "Elsewhere")]
         )
@@ -193,7 +193,7 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
         colleague.parent_id = elsewhere
         self.assertNotCalled(order, "another customer or company")
 
-    def test_card_of_a_colleague_is_called(self):
+    def test_card_of_a_colleague_is_charged(self):
         company = self.env["res.partner"].create({"name": "Customer & Co", "is_company": True})
         colleague = self.env["res.partner"].create({"name": "Colleague", "parent_id": company.id})
         self.subscription(card=self.card(partner=colleague), partner_id=company.id)
@@ -201,10 +201,10 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
             self.bill()
         self.assertEqual(len(self.calls), 1)
 
-    def test_card_of_another_company_is_not_called(self):
+    def test_card_of_another_company_is_not_charged(self):
         card = self.card()
         order = self.subscription(card=card)
-        # Odoo's form warns of this, and its server lets it pass.
+        # Odoo's form warns of this, but its server accepts it.
         self.env.flush_all()
         self.env.cr.execute(
             "UPDATE payment_token SET company_id = %s WHERE id = %s", [self.env.ref("base.main_company").id, card.id]
@@ -212,19 +212,19 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
         self.env.invalidate_all()
         self.assertNotCalled(order, "another customer or company")
 
-    def test_card_of_a_disabled_provider_is_not_called(self):
+    def test_card_of_a_disabled_provider_is_not_charged(self):
         order = self.subscription(card=self.card())
         self.payment_provider.state = "disabled"
         self.assertNotCalled(order, "removed|disabled")
 
-    def test_card_that_survived_its_provider_is_not_called(self):
+    def test_card_that_outlived_its_provider_is_not_charged(self):
         order = self.subscription(card=self.card())
         self.env.flush_all()
         self.env.cr.execute("UPDATE payment_provider SET state = 'disabled' WHERE id = %s", [self.payment_provider.id])
         self.env.invalidate_all()
         self.assertNotCalled(order, "disabled")
 
-    def test_no_card_is_called_in_a_neutralized_copy_of_the_database(self):
+    def test_no_card_is_charged_in_a_neutralized_copy_of_the_database(self):
         self.payment_provider.state = "enabled"
         order = self.subscription(card=self.card())
         self.env["ir.cron"]._set_subscription_billing_workers(2)
@@ -236,14 +236,14 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
         self.assertEqual(workers.mapped("active"), [False, False])
         self.assertNotCalled(order, "disabled")
 
-    def test_card_of_an_archived_payment_method_is_not_called(self):
+    def test_card_of_an_archived_payment_method_is_not_charged(self):
         order = self.subscription(card=self.card())
         self.env.flush_all()
         self.env.cr.execute("UPDATE payment_method SET active = FALSE WHERE id = %s", [self.payment_method.id])
         self.env.invalidate_all()
         self.assertNotCalled(order, "disabled")
 
-    def test_customer_is_told_that_the_card_was_not_called(self):
+    def test_customer_is_notified_that_the_card_was_not_charged(self):
         order = self.subscription(card=self.card(subscription_valid_until="2027-01-30"))
         with self.provider("done"):
             self.bill()
@@ -263,7 +263,7 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
         with self.assertRaisesRegex(ValidationError, "does not belong to the customer"):
             order.with_user(self.sales_lead).payment_token_id = self.card(partner=other)
 
-    def test_customer_cannot_change_under_a_card(self):
+    def test_customer_cannot_change_while_a_card_is_set(self):
         order = self.subscription(card=self.card())
         other = self.env["res.partner"].create({"name": "Other Customer"})
         with self.assertRaisesRegex(ValidationError, "does not belong to the customer"):
@@ -277,14 +277,14 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
         with self.assertRaisesRegex(ValidationError, "customer and company"):
             order.sudo().payment_token_id = self.card(provider_id=provider.id)
 
-    def test_card_is_to_be_kept_only_for_orders_with_a_plan(self):
+    def test_card_is_stored_only_for_orders_with_a_plan(self):
         required = self.payment_provider._is_tokenization_required
         self.assertTrue(required(sale_order_id=self.quotation().id))
         self.assertFalse(required(sale_order_id=self.quotation(plan=False, lines=[]).id))
         self.assertFalse(required(sale_order_id=None))
         self.assertFalse(required())
 
-    def test_card_that_the_customer_pays_with_pays_from_now_on(self):
+    def test_card_used_by_the_customer_is_charged_from_then_on(self):
         order = self.subscription()
         self.bill()
         card = self.card()
@@ -294,13 +294,13 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
             self.bill("2027-02-28")
         self.assertEqual(len(self.calls), 1)
 
-    def test_card_that_was_declined_is_not_kept(self):
+    def test_declined_card_is_not_kept(self):
         order = self.subscription()
         self.bill()
         self.notify(self.online_payment(order.sudo().period_ids.invoice_ids, card=self.card()), "declined")
         self.assertFalse(order.payment_token_id)
 
-    def test_card_of_whoever_else_pays_is_not_kept(self):
+    def test_card_of_another_payer_is_not_kept(self):
         order = self.subscription()
         self.bill()
         aunt = self.env["res.partner"].create({"name": "Aunt"})
@@ -312,10 +312,10 @@ class TestPaymentMethod(SubscriptionPaymentCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentInAdvance(SubscriptionPaymentCommon):
-    """What the customer pays when accepting the quotation, or without a card, is not charged again."""
+    """Payments made when accepting the quotation, or without a card, are not charged again."""
 
     def prepaid_subscription(self, answer="done", provider=None):
-        """Return a subscription that its customer has paid online when accepting the quotation."""
+        """Return a subscription paid online by its customer when accepting the quotation."""
         order = self.quotation()
         transaction = self.online_payment(order, card=self.card() if answer == "done" else None, provider=provider)
         self.notify(transaction, answer)
@@ -335,7 +335,7 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
         self.assertEqual(set(order.period_ids.mapped("status")), {"paid"})
 
     def test_also_without_an_outstanding_account(self):
-        """Beside a full accounting, its payment is then never taken for reconciled, and offered to each invoice."""
+        """With full accounting, such a payment never counts as reconciled and is offered to each invoice."""
         self.patch(type(self.env["account.move"]), "_get_invoice_in_payment_state", lambda _move: "in_payment")
         self.bank_journal.inbound_payment_method_line_ids.payment_account_id = False
         order = self.prepaid_subscription()
@@ -345,7 +345,7 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
             self.bill("2027-02-28")
         self.assertEqual(len(self.calls), 1)
 
-    def test_payment_that_the_bank_has_confirmed_before_the_invoice_settles_it(self):
+    def test_payment_confirmed_by_the_bank_before_the_invoice_settles_it(self):
         order = self.prepaid_subscription()
         payment = order.sudo().transaction_ids.payment_id
         statement = self.env["account.move"].create(
@@ -374,7 +374,7 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
         self.assertEqual(len(self.calls), 2)
         self.assertEqual(len(self.payments(order)), 2)
 
-    def test_payment_of_a_cancelled_invoice_pays_a_part_of_a_larger_one(self):
+    def test_payment_of_a_cancelled_invoice_pays_part_of_a_larger_one(self):
         order = self.charged_and_cancelled()
         order.order_line.product_uom_qty = 2
         self.flush_chatter()
@@ -391,7 +391,7 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
         self.assertEqual((len(self.calls), order.period_ids.sorted("id")[-1:].status), (2, "paid"))
 
     def charged_and_cancelled(self):
-        """Return a subscription whose first invoice was charged, and then cancelled by the accountant."""
+        """Return a subscription whose first invoice was charged, then cancelled by the accountant."""
         order = self.subscription(card=self.card())
         with self.provider("done"):
             self.bill()
@@ -412,7 +412,7 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
         self.assertEqual(len(self.calls), 1)
         self.assertEqual(set(order.period_ids.mapped("status")), {"paid"})
 
-    def test_rest_of_what_was_paid_in_part_is_charged(self):
+    def test_remainder_of_a_partial_payment_is_charged(self):
         order = self.quotation(require_payment=True, prepayment_percent=0.4)
         self.notify(self.online_payment(order, card=self.card(), amount=40), "done")
         self.assertTrue(order.payment_token_id)
@@ -421,13 +421,13 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
         self.assertEqual(self.charges(order).mapped("amount"), [40, 60])
         self.assertEqual(order.period_ids.status, "paid")
 
-    def test_payment_under_way_is_not_charged_for(self):
+    def test_invoice_with_a_payment_under_way_is_not_charged(self):
         order = self.prepaid_subscription("pending")
         with self.provider("done"):
             self.bill()
         self.assertEqual((self.calls, order.period_ids.state), ([], "invoiced"))
 
-    def test_payment_under_way_that_comes_to_nothing_is_charged_for(self):
+    def test_invoice_is_charged_when_the_payment_under_way_fails(self):
         order = self.prepaid_subscription("pending")
         with self.provider("done"):
             self.bill()
@@ -449,14 +449,14 @@ class TestPaymentInAdvance(SubscriptionPaymentCommon):
             self.bill("2027-02-03")
         self.assertEqual(self.calls, [])
 
-    def test_promised_wire_transfer_holds_no_charge_back(self):
+    def test_promised_wire_transfer_does_not_hold_back_a_charge(self):
         wire = self.make_provider("Wire Transfer", code="none")
         order = self.prepaid_subscription("pending", provider=wire)
         with self.provider("done"):
             self.bill()
         self.assertEqual((len(self.calls), order.period_ids.status), (1, "paid"))
 
-    def test_wire_transfer_is_not_charged_for_without_a_card(self):
+    def test_pending_wire_transfer_without_a_card_charges_nothing(self):
         wire = self.make_provider("Wire Transfer", code="none")
         order = self.prepaid_subscription("pending", provider=wire)
         order.payment_token_id = False

@@ -1,4 +1,4 @@
-"""B: the exception follows the payments of an unknown outcome, and none of them ends in silence."""
+"""An exception follows every payment with an unknown outcome, and each of them is eventually reported."""
 
 from contextlib import suppress
 from unittest.mock import patch
@@ -21,7 +21,7 @@ SET_ASIDE = "odoo.addons.subscription_close_renew.models.subscription.sale_order
 
 class PaymentDoubtCommon(PaymentExceptionCommon):
     def twice_frozen_subscription(self):
-        """Return a subscription whose first charge was given up as not paid, and whose second got no answer, and both."""
+        """Return a subscription whose first charge was marked as not paid and whose second got no answer, and both."""
         order = self.frozen_subscription()
         self.untick(order)
         with self.provider(requests.Timeout()):
@@ -29,7 +29,7 @@ class PaymentDoubtCommon(PaymentExceptionCommon):
         return order, *self.charges(order)
 
     def assertFrozen(self, order):
-        """Check that the subscription is in exception, and that its card is not charged."""
+        """Assert that the subscription is in exception and its card is not charged."""
         calls = len(self.calls)
         self.assertTrue(order.payment_exception)
         with self.provider("done"):
@@ -37,7 +37,7 @@ class PaymentDoubtCommon(PaymentExceptionCommon):
         self.assertEqual(len(self.calls), calls)
 
     def invoice_by_hand(self, order):
-        """Make and post an invoice of the period that is being charged."""
+        """Create and post an invoice of the period that is being charged."""
         invoice = order.with_user(self.accountant)._create_invoices()
         invoice.action_post()
         self.flush_chatter()
@@ -46,9 +46,9 @@ class PaymentDoubtCommon(PaymentExceptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentDoubt(PaymentDoubtCommon):
-    """P2: nothing ends an exception but the outcome that it waits for, or a person."""
+    """P2: only the awaited outcome or a person ends an exception."""
 
-    def test_late_success_of_an_attempt_that_was_given_up_pays_and_lifts_nothing(self):
+    def test_late_success_of_an_abandoned_attempt_pays_but_lifts_no_exception(self):
         order, first, second = self.twice_frozen_subscription()
         self.notify(first, "done")
         self.assertEqual(self.open_invoice(order).ids, [])
@@ -58,21 +58,21 @@ class TestPaymentDoubt(PaymentDoubtCommon):
         self.assertFalse(order.payment_exception)
         self.assertEqual(order.period_ids.status, "paid")
 
-    def test_late_failure_of_an_attempt_that_was_given_up_lifts_nothing(self):
+    def test_late_failure_of_an_abandoned_attempt_lifts_no_exception(self):
         order, first, _second = self.twice_frozen_subscription()
         first.state = "pending"
         self.notify(first, "declined")
         self.assertEqual(order.period_ids.charge_state, "unknown")
         self.assertFrozen(order)
 
-    def test_both_attempts_that_succeed_are_told_as_paid_twice(self):
+    def test_two_successful_attempts_are_reported_as_paid_twice(self):
         order, first, second = self.twice_frozen_subscription()
         self.notify(first, "done")
         self.notify(second, "done")
         self.assertFalse(order.payment_exception)
         self.assertIn("Paid twice", self.todo(order))
 
-    def test_checkout_opened_before_lifts_nothing(self):
+    def test_checkout_opened_before_lifts_no_exception(self):
         for answer in ("declined", "cancelled", "pending", "done"):
             with self.subTest(answer):
                 order = self.subscription(card=self.card())
@@ -90,7 +90,7 @@ class TestPaymentDoubt(PaymentDoubtCommon):
                 order.payment_exception = False
                 order.subscription_close(self.reason.id)
 
-    def test_notification_of_an_earlier_period_lifts_nothing(self):
+    def test_notification_of_an_earlier_period_lifts_no_exception(self):
         for answer in ("done", "declined"):
             with self.subTest(answer):
                 order = self.subscription(card=self.card())
@@ -103,7 +103,7 @@ class TestPaymentDoubt(PaymentDoubtCommon):
                 order.payment_exception = False
                 order.subscription_close(self.reason.id)
 
-    def test_tick_set_by_hand_is_lifted_by_hand_only(self):
+    def test_exception_set_manually_is_lifted_manually_only(self):
         order = self.subscription(card=self.card())
         with self.provider("pending"):
             self.bill()
@@ -120,7 +120,7 @@ class TestPaymentDoubt(PaymentDoubtCommon):
         self.notify(self.online_payment(self.open_invoice(order)), "declined")
         self.assertEqual(order.period_ids.status, "pending")
 
-    def test_other_amount_that_turns_out_right_is_paid_and_known(self):
+    def test_mismatched_amount_that_turns_out_right_is_paid_and_known(self):
         order = self.subscription(card=self.card())
         with self.provider("mismatch"):
             self.bill()
@@ -130,7 +130,7 @@ class TestPaymentDoubt(PaymentDoubtCommon):
         self.assertEqual((order.payment_exception, order.period_ids.status), (False, "paid"))
         self.assertFalse(charge._is_outcome_unknown())
 
-    def test_charge_with_a_clear_answer_says_nothing_of_an_exception(self):
+    def test_charge_with_a_clear_answer_mentions_no_exception(self):
         order = self.subscription(card=self.card())
         with self.provider("done"):
             self.bill()
@@ -145,9 +145,9 @@ class TestPaymentDoubt(PaymentDoubtCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentDeadEnd(PaymentDoubtCommon):
-    """From each state of a payment, a run or a person leads on."""
+    """Every state of a payment can be resolved by a scheduled run or a person."""
 
-    def test_unpaid_charge_of_a_period_invoiced_by_hand_is_resolved(self):
+    def test_unpaid_charge_of_a_period_invoiced_manually_is_resolved(self):
         order = self.frozen_subscription()
         invoice = self.invoice_by_hand(order)
         self.resolve(order, "unpaid")
@@ -155,13 +155,13 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
         self.notify(self.online_payment(invoice), "done")
         self.assertEqual((order.period_ids.status, order.payment_exception), ("paid", False))
 
-    def test_pop_up_names_the_charge_of_a_period_invoiced_by_hand(self):
+    def test_pop_up_names_the_charge_of_a_period_invoiced_manually(self):
         order = self.frozen_subscription()
         self.invoice_by_hand(order)
         wizard = order.env["sale.subscription.resolve.wizard"].create({"order_id": order.id, "outcome": "paid"})
         self.assertIn(self.calls[0], wizard.question)
 
-    def test_killed_charge_is_told_at_the_next_run_once(self):
+    def test_killed_charge_is_reported_once_at_the_next_run(self):
         order = self.subscription(card=self.card())
         with self.provider(Killed()), suppress(Killed):
             self.bill()
@@ -175,7 +175,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
         self.assertEqual(self.todo(order), [])
         self.assertTrue(order.payment_exception)
 
-    def test_charge_that_a_process_waits_for_is_not_told(self):
+    def test_charge_that_a_process_waits_for_is_not_reported(self):
         order = self.subscription(card=self.card())
         seen = []
 
@@ -189,7 +189,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
             self.bill()
         self.assertEqual((seen, order.period_ids.status), ([False], "paid"))
 
-    def test_payment_that_stays_pending_is_told_after_a_week_once(self):
+    def test_payment_that_stays_pending_is_reported_once_after_a_week(self):
         for answer in ("pending", "authorized"):
             with self.subTest(answer):
                 order = self.subscription(card=self.card())
@@ -206,7 +206,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
                 self.assertFalse(order.payment_exception)
                 order.subscription_close(self.reason.id)
 
-    def test_wire_transfer_that_was_only_promised_is_not_waited_for(self):
+    def test_promised_wire_transfer_is_not_waited_for(self):
         order = self.subscription(card=self.card())
         wire = self.make_provider("Wire Transfer", code="none")
         with self.provider("declined"):
@@ -218,7 +218,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
         self.assertEqual(len(self.calls), 3)
         self.assertEqual(self.todo(order), [])
 
-    def test_charge_that_cannot_be_recorded_is_told(self):
+    def test_charge_that_cannot_be_recorded_is_reported(self):
         order = self.frozen_subscription()
         self.notify(self.charges(order), "done", carried_out=False)
         with (
@@ -231,7 +231,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
         self.bill("2027-02-02")
         self.assertEqual((order.payment_exception, order.period_ids.status), (False, "paid"))
 
-    def test_late_success_of_a_period_invoiced_by_hand_is_found_after_days(self):
+    def test_late_success_of_a_period_invoiced_manually_is_found_days_later(self):
         order = self.frozen_subscription()
         self.invoice_by_hand(order)
         with self.on("2027-02-02"):
@@ -240,7 +240,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
         self.assertEqual((order.payment_exception, order.period_ids.status), (False, "paid"))
 
     def overdue_subscription(self):
-        """Return a subscription whose payment was pending for so long that somebody was asked to look it up."""
+        """Return a subscription whose payment was pending for so long that staff were asked to look it up."""
         order = self.subscription(card=self.card())
         with self.provider("pending"):
             self.bill()
@@ -256,7 +256,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
             self.resolve(order, "paid", payment_date="2027-02-01")
         self.assertEqual(order.period_ids.status, "paid")
 
-    def test_pending_payment_that_was_not_made_is_asked_for_again(self):
+    def test_pending_payment_that_was_not_made_is_requested_again(self):
         order = self.overdue_subscription()
         with self.on("2027-02-08"):
             self.resolve(order, "unpaid")
@@ -280,7 +280,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
         self.assertEqual((both.period_ids.mapped("status"), len(self.calls)), (["paid", "paid"], 2))
 
     def register_by_card(self, order):
-        """Return the pop-up in which the accountant has the open invoice of a subscription charged to its card."""
+        """Return the pop-up in which the accountant charges an open invoice of a subscription to its card."""
         invoice = self.open_invoice(order)
         methods = self.bank_journal.inbound_payment_method_line_ids
         wizards = self.env["account.payment.register"].with_user(self.accountant)
@@ -291,7 +291,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
             }
         )
 
-    def test_charge_that_a_bookkeeper_asked_for_is_booked_though_the_process_was_killed(self):
+    def test_charge_requested_by_a_bookkeeper_is_booked_after_the_process_was_killed(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill()
@@ -308,12 +308,12 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
         self.assertEqual((len(self.calls), self.payments(order).amount, order.period_ids.status), (2, 100, "paid"))
         self.assertNotIn("Paid twice", self.todo(order))
 
-    def test_charge_that_a_bookkeeper_asked_for_is_booked_without_an_outstanding_account(self):
+    def test_charge_requested_by_a_bookkeeper_is_booked_without_an_outstanding_account(self):
         self.patch(type(self.env["account.move"]), "_get_invoice_in_payment_state", lambda _move: "in_payment")
         self.bank_journal.inbound_payment_method_line_ids.payment_account_id = False
-        self.test_charge_that_a_bookkeeper_asked_for_is_booked_though_the_process_was_killed()
+        self.test_charge_requested_by_a_bookkeeper_is_booked_after_the_process_was_killed()
 
-    def test_charge_that_a_bookkeeper_asked_for_is_booked_once(self):
+    def test_charge_requested_by_a_bookkeeper_is_booked_once(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill()
@@ -323,7 +323,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
         self.assertEqual((len(self.payments(order)), order.period_ids.status), (1, "paid"))
         self.assertNotIn("Paid twice", self.todo(order))
 
-    def test_rest_is_tried_again_after_a_bookkeeper_charged_a_part(self):
+    def test_remainder_is_retried_after_a_bookkeeper_charged_part_of_it(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill()
@@ -337,7 +337,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
         self.assertEqual(order.period_ids.status, "paid")
         self.assertNotIn("Paid twice", self.todo(order))
 
-    def test_charge_that_a_bookkeeper_asked_for_is_booked_when_it_succeeds_late(self):
+    def test_charge_requested_by_a_bookkeeper_is_booked_when_it_succeeds_late(self):
         for answer in (requests.Timeout(), "pending"):
             with self.subTest(answer):
                 order = self.subscription(card=self.card())
@@ -352,7 +352,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
                 self.assertEqual((charge.payment_id.state, order.period_ids.status), ("paid", "paid"))
                 self.assertFalse(order.payment_exception)
 
-    def test_attempt_that_gave_way_to_a_checkout_is_made_when_that_fails(self):
+    def test_attempt_delayed_by_a_checkout_is_made_when_the_checkout_fails(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill()
@@ -364,7 +364,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
             self.bill("2027-02-01")
         self.assertEqual(order.period_ids.status, "paid")
 
-    def test_no_attempt_is_planned_for_what_has_ended(self):
+    def test_no_attempt_is_planned_for_an_ended_subscription(self):
         def close(order):
             order.subscription_close(self.reason.id)
 
@@ -387,7 +387,7 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
                 end(order)
                 self.assertDates(order.period_ids, retry_date=False)
 
-    def test_no_attempt_is_planned_for_what_was_renewed(self):
+    def test_no_attempt_is_planned_for_a_renewed_subscription(self):
         order = self.subscription(card=self.card())
         with self.provider("done", "declined"):
             self.bill()
@@ -412,9 +412,9 @@ class TestPaymentDeadEnd(PaymentDoubtCommon):
 
 @tagged("post_install", "-at_install")
 class TestRecordedPayment(PaymentDoubtCommon):
-    """P14: what a payment is recorded as comes from its transaction, and from nobody's context."""
+    """P14: a payment is recorded from its transaction, never from a context."""
 
-    def test_context_of_a_caller_posts_no_payment_of_his_own(self):
+    def test_context_of_a_caller_posts_no_payment(self):
         order = self.frozen_subscription()
         self.untick(order)
         forged = {"amount": 50000, "payment_type": "outbound", "date": "2020-01-01", "memo": "Forged"}
@@ -425,7 +425,7 @@ class TestRecordedPayment(PaymentDoubtCommon):
         self.assertNotIn("Forged", payment.memo)
         self.assertDates(payment, date="2027-02-01")
 
-    def test_payment_date_lies_within_reason(self):
+    def test_payment_date_must_be_plausible(self):
         order = self.frozen_subscription()
         for day in ("2020-01-01", "2027-01-10", "2027-02-10", False):
             with self.subTest(day), self.assertRaisesRegex(UserError, "Payment Date"):

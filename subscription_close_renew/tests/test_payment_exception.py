@@ -11,7 +11,7 @@ from .payment_common import SubscriptionPaymentCommon
 
 
 class PaymentExceptionCommon(SubscriptionPaymentCommon):
-    """Subscriptions the outcome of whose payment nobody knows."""
+    """Subscriptions with an unknown payment outcome."""
 
     def frozen_subscription(self, **values):
         """Return a subscription whose first charge got no answer: its invoice is a draft."""
@@ -21,7 +21,7 @@ class PaymentExceptionCommon(SubscriptionPaymentCommon):
         return order
 
     def frozen_retry(self):
-        """Return a subscription whose first charge was declined, and whose second got no answer: its invoice is posted."""
+        """Return a subscription whose first charge was declined and retry got no answer: its invoice is posted."""
         order = self.subscription(card=self.card())
         with self.provider("declined", requests.Timeout()):
             self.bill()
@@ -34,20 +34,20 @@ class PaymentExceptionCommon(SubscriptionPaymentCommon):
         self.flush_chatter()
 
     def resolve(self, order, outcome, user=None, **values):
-        """Answer the pop-up of Resolve Payment Failure, and return what its button returns."""
+        """Submit the pop-up Resolve Payment Failure, and return the result of its button."""
         order = order.with_user(user or self.salesperson)
         action = order.action_subscription_resolve_exception()
         wizards = order.env[action["res_model"]].with_context(**action["context"])
         return self.click(wizards.create({"outcome": outcome, **values}), "action_submit")
 
     def open_invoice(self, order):
-        """Return the invoice that the charge is for, with the rights of the accountant."""
+        """Return the invoice that the charge is for, in the environment of the accountant."""
         return order.sudo().period_ids._get_open_invoice().with_user(self.accountant).sudo(False)
 
 
 @tagged("post_install", "-at_install")
 class TestPaymentException(PaymentExceptionCommon):
-    """F2–F4: Contract in exception, unticked by whoever found out what happened."""
+    """Contract in exception, unticked once somebody has found out what happened."""
 
     @classmethod
     def setUpClass(cls):
@@ -98,7 +98,7 @@ class TestPaymentException(PaymentExceptionCommon):
         order = self.order
         self.assertIn(self.calls[0], order.sudo().activity_ids.note)
 
-    def test_customer_is_told_nothing(self):
+    def test_customer_is_not_notified(self):
         order = self.order
         self.assertEqual(self.mails(order), [])
 
@@ -117,7 +117,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.untick(order)
         self.assertIn("payment_exception", self.changes(self.last_message(order)))
 
-    def test_unticked_subscription_is_charged_anew(self):
+    def test_unticked_subscription_is_charged_again(self):
         order = self.order
         self.untick(order)
         with self.provider("done"):
@@ -126,7 +126,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(len(set(self.calls)), 2)
         self.assertEqual(self.charges(order).mapped("state"), ["error", "done"])
 
-    def test_unticked_retry_is_charged_anew(self):
+    def test_unticked_retry_is_charged_again(self):
         self.calls.clear()
         order = self.frozen_retry()
         self.untick(order)
@@ -135,7 +135,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.assertEqual(order.period_ids.status, "paid")
         self.assertEqual(len(set(self.calls)), 3)
 
-    def test_unticked_subscription_is_charged_what_the_order_says_by_now(self):
+    def test_unticked_subscription_is_charged_the_current_amount_of_the_order(self):
         order = self.order
         order.order_line.price_unit = 150
         self.untick(order)
@@ -153,7 +153,7 @@ class TestPaymentException(PaymentExceptionCommon):
         self.notify(self.charges(order)[:1], "done")
         self.assertEqual(self.open_invoice(order).amount_residual, 50)
 
-    def test_unticked_subscription_is_not_charged_for_a_period_that_was_skipped(self):
+    def test_unticked_subscription_is_not_charged_for_a_skipped_period(self):
         order = self.order
         self.untick(order)
         order.next_invoice_date = "2027-02-28"
@@ -179,7 +179,7 @@ class TestPaymentException(PaymentExceptionCommon):
             self.bill("2027-02-01")
         self.assertEqual(len(self.calls), 1)
 
-    def test_late_success_of_an_unticked_charge_that_was_repeated_is_told(self):
+    def test_late_success_of_an_unticked_and_repeated_charge_is_reported(self):
         order = self.order
         self.untick(order)
         with self.provider("done"):
@@ -196,14 +196,14 @@ class TestPaymentException(PaymentExceptionCommon):
         self.notify(self.charges(order)[0], "declined")
         self.assertEqual((order.period_ids.status, order.period_ids.attempt_count), ("paid", 0))
 
-    def test_unticking_what_is_not_in_exception_fails_no_charge(self):
+    def test_unticking_without_an_exception_fails_no_charge(self):
         order = self.subscription(card=self.card())
         with self.provider("pending"):
             self.bill()
         self.untick(order)
         self.assertEqual(self.charges(order).state, "pending")
 
-    def test_ticking_by_hand_stops_billing(self):
+    def test_manual_ticking_stops_billing(self):
         self.calls.clear()
         order = self.subscription(card=self.card())
         order.payment_exception = True
@@ -219,7 +219,7 @@ class TestPaymentException(PaymentExceptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentExceptionByHand(PaymentExceptionCommon):
-    """F4: an invoice that somebody makes and posts takes the place of the one made for the charge."""
+    """An invoice created and posted manually replaces the one created for the charge."""
 
     @classmethod
     def setUpClass(cls):
@@ -227,7 +227,7 @@ class TestPaymentExceptionByHand(PaymentExceptionCommon):
         cls.order = cls.made_once("frozen_subscription")
 
     def invoice_by_hand(self, order):
-        """Make and post an invoice with Create Invoice, and return it with the draft of the charge."""
+        """Create and post an invoice with Create Invoice, and return it with the draft of the charge."""
         draft = self.open_invoice(order)
         invoice = order.with_user(self.accountant)._create_invoices()
         invoice.action_post()
@@ -246,7 +246,7 @@ class TestPaymentExceptionByHand(PaymentExceptionCommon):
         self.assertNotEqual(invoice, draft)
         self.assertEqual((invoice.state, draft.state), ("posted", "cancel"))
 
-    def test_next_invoice_date_moves_by_itself(self):
+    def test_next_invoice_date_moves_automatically(self):
         order = self.order
         self.invoice_by_hand(order)
         self.assertDates(order, next_invoice_date="2027-02-28")
@@ -273,7 +273,7 @@ class TestPaymentExceptionByHand(PaymentExceptionCommon):
         self.assertEqual(len(self.calls), 2)
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28"), ("2027-02-28", "2027-03-31")])
 
-    def test_late_success_pays_the_invoice_made_by_hand(self):
+    def test_late_success_pays_the_manual_invoice(self):
         order = self.order
         invoice, draft = self.invoice_by_hand(order)
         charge = order.env["payment.transaction"].sudo().search([("reference", "=", self.calls[0])])
@@ -295,7 +295,7 @@ class TestPaymentExceptionByHand(PaymentExceptionCommon):
             self.bill("2027-02-10")
         self.assertEqual(len(self.calls), 1)
 
-    def test_deleted_draft_of_the_charge_is_made_anew(self):
+    def test_deleted_draft_of_the_charge_is_created_again(self):
         order = self.order
         self.untick(order)
         self.open_invoice(order).unlink()
@@ -307,7 +307,7 @@ class TestPaymentExceptionByHand(PaymentExceptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentExceptionPaid(PaymentExceptionCommon):
-    """F5: Resolve Payment Failure, when the payment was made."""
+    """Resolve Payment Failure when the payment was made."""
 
     @classmethod
     def setUpClass(cls):
@@ -360,7 +360,7 @@ class TestPaymentExceptionPaid(PaymentExceptionCommon):
         self.resolve_as_paid(order)
         self.assertEqual((order.payment_exception, order.payment_failure), (False, False))
 
-    def test_chatter_says_who_what_and_when(self):
+    def test_chatter_says_who_resolved_what_and_when(self):
         order = self.order
         self.resolve_as_paid(order)
         self.assertIn("paid on 01/30/2027, reference BANK-17", self.chatter(order))
@@ -401,7 +401,7 @@ class TestPaymentExceptionPaid(PaymentExceptionCommon):
         self.resolve_as_paid(order)
         self.assertEqual((order.period_ids.status, order.payment_failure), ("paid", False))
 
-    def test_invoice_made_by_hand_meanwhile_is_paid(self):
+    def test_invoice_created_manually_meanwhile_is_paid(self):
         order = self.order
         invoice = order.with_user(self.accountant)._create_invoices()
         invoice.action_post()
@@ -425,10 +425,10 @@ class TestPaymentExceptionPaid(PaymentExceptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentExceptionTicked(PaymentExceptionCommon):
-    """F5: Resolve Payment Failure, when somebody ticked Contract in exception and no charge is unknown."""
+    """Resolve Payment Failure when somebody ticked Contract in exception and no charge is unknown."""
 
     def ticked_subscription(self, *answers, **values):
-        """Return a subscription that was billed, with these answers if by card, and then ticked by hand."""
+        """Return a subscription that was billed (by card, with these answers), then ticked manually."""
         order = self.subscription(card=answers and self.card(), **values)
         if answers:
             with self.provider(*answers):
@@ -441,7 +441,7 @@ class TestPaymentExceptionTicked(PaymentExceptionCommon):
         self.resolve(order, "paid", payment_date="2027-01-30", reference="BANK-17")
 
     def assertRecorded(self, order, amount=100):
-        """Check that one payment is in the books, and that the next night charges nothing."""
+        """Assert that one payment is in the books and that the next run charges nothing."""
         payment = self.payments(order)
         self.assertEqual((len(payment), payment.amount, payment.memo), (1, amount, "BANK-17"))
         self.assertEqual((order.period_ids.status, order.payment_failure), ("paid", False))
@@ -469,7 +469,7 @@ class TestPaymentExceptionTicked(PaymentExceptionCommon):
         self.resolve_as_paid(order)
         self.assertEqual(order.period_ids.sorted("date_start").mapped("status"), ["paid", "invoiced"])
 
-    def test_what_is_open_of_the_invoice_is_recorded(self):
+    def test_open_amount_of_the_invoice_is_recorded(self):
         order = self.ticked_subscription("declined")
         invoice = order.sudo().period_ids.invoice_ids
         note = invoice._reverse_moves([{}])
@@ -526,14 +526,14 @@ class TestPaymentExceptionTicked(PaymentExceptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
-    """F5: Resolve Payment Failure, when the payment was not made."""
+    """Resolve Payment Failure when the payment was not made."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.order = cls.made_once("frozen_subscription")
 
-    def test_next_run_charges_anew(self):
+    def test_next_run_charges_again(self):
         order = self.order
         self.resolve(order, "unpaid")
         self.assertEqual((len(self.calls), order.payment_exception), (1, False))
@@ -542,7 +542,7 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
         self.assertEqual(order.period_ids.status, "paid")
         self.assertEqual(len(set(self.calls)), 2)
 
-    def test_next_run_charges_what_was_posted_meanwhile(self):
+    def test_next_run_charges_the_invoice_posted_meanwhile(self):
         order = self.order
         self.open_invoice(order).action_post()
         self.resolve(order, "unpaid")
@@ -550,7 +550,7 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
             self.bill("2027-02-01")
         self.assertEqual(order.period_ids.status, "paid")
 
-    def test_next_run_charges_what_was_invoiced_by_hand_meanwhile(self):
+    def test_next_run_charges_the_invoice_created_manually_meanwhile(self):
         order = self.order
         self.invoice(order)
         self.resolve(order, "unpaid")
@@ -558,9 +558,9 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
             self.bill("2027-02-01")
         self.assertEqual(order.period_ids.status, "paid")
 
-    def test_charge_whose_answer_is_awaited_is_not_resolved_by_hand(self):
+    def test_charge_awaiting_its_answer_is_not_resolved_manually(self):
         order = self.order
-        # This test's own connection would not wait for itself.
+        # The test's own connection would not wait for its own lock.
         awaited = self.charges(order).sudo().copy({"reference": "awaited", "invoice_ids": []})
         awaited.write({"subscription_holds_exception": True, "invoice_ids": self.open_invoice(order).ids})
         with self.registry.cursor() as other:
@@ -576,25 +576,25 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
         self.resolve(order, "unpaid")
         self.assertEqual(self.charges(order).mapped("state"), ["error"])
 
-    def test_chatter_says_so(self):
+    def test_chatter_records_the_resolution(self):
         order = self.order
         self.resolve(order, "unpaid")
         self.assertIn("Payment Failure resolved: not paid", self.chatter(order))
 
-    def test_it_is_tried_again_now(self):
+    def test_charge_is_retried_now(self):
         order = self.order
         with self.provider("done"):
             self.resolve(order, "unpaid", retry_now=True)
         self.assertEqual(order.period_ids.status, "paid")
         self.assertEqual(len(set(self.calls)), 2)
 
-    def test_retry_is_tried_again_now(self):
+    def test_declined_retry_is_retried_now(self):
         order = self.frozen_retry()
         with self.provider("done"), self.on("2027-02-01"):
             self.resolve(order, "unpaid", retry_now=True)
         self.assertEqual(order.period_ids.status, "paid")
 
-    def test_trying_again_now_may_be_declined(self):
+    def test_retry_now_may_be_declined(self):
         order = self.order
         with self.provider("declined"):
             self.resolve(order, "unpaid", retry_now=True)
@@ -618,7 +618,7 @@ class TestPaymentExceptionUnpaid(PaymentExceptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentExceptionRights(PaymentExceptionCommon):
-    """F5: who may resolve, and what others cannot do meanwhile."""
+    """Who may resolve a failure, and what others cannot do meanwhile."""
 
     @classmethod
     def setUpClass(cls):
@@ -630,7 +630,7 @@ class TestPaymentExceptionRights(PaymentExceptionCommon):
         with self.assertRefused("nothing to resolve"):
             order.action_subscription_resolve_exception()
 
-    def test_what_was_resolved_meanwhile_is_refused(self):
+    def test_payment_resolved_meanwhile_is_refused(self):
         order = self.order
         wizard = order.env["sale.subscription.resolve.wizard"].create({"order_id": order.id, "outcome": "paid"})
         self.notify(self.charges(order), "done")
@@ -648,24 +648,24 @@ class TestPaymentExceptionRights(PaymentExceptionCommon):
         self.untick(order.with_user(self.salesperson))
         self.assertFalse(order.payment_exception)
 
-    def test_other_salesperson_does_not_open_the_pop_up(self):
+    def test_other_salesperson_cannot_open_the_pop_up(self):
         order = self.order
         with self.assertRaises(AccessError):
             order.with_user(self.other_salesperson).action_subscription_resolve_exception()
 
-    def test_other_salesperson_does_not_resolve(self):
+    def test_other_salesperson_cannot_resolve(self):
         order = self.order
         wizards = self.env["sale.subscription.resolve.wizard"].with_user(self.other_salesperson)
         wizard = wizards.create({"order_id": order.id, "outcome": "paid"})
         with self.assertRaises(AccessError):
             wizard.action_submit()
 
-    def test_other_salesperson_does_not_untick(self):
+    def test_other_salesperson_cannot_untick(self):
         order = self.order
         with self.assertRaises(AccessError):
             order.with_user(self.other_salesperson).payment_exception = False
 
-    def test_accountant_without_rights_in_sales_does_not_untick(self):
+    def test_accountant_without_rights_in_sales_cannot_untick(self):
         order = self.order
         with self.assertRaises(AccessError):
             order.with_user(self.accountant).payment_exception = False

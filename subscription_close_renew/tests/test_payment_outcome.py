@@ -17,10 +17,10 @@ REFUSED_UPDATE = "odoo.addons.payment.models.payment_transaction"
 
 @tagged("post_install", "-at_install")
 class TestPaymentRetry(SubscriptionPaymentCommon):
-    """F6: what was declined is tried again, each time with a mail, and not for ever."""
+    """Declined payments are retried a limited number of times, each time with a mail."""
 
     def bill_daily(self, days):
-        """Bill once a day, and return on which days after the first the provider was asked."""
+        """Bill once a day, and return the days after the first on which the provider was asked."""
         called = []
         for day in range(days):
             before = len(self.calls)
@@ -28,7 +28,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             called += [day] * (len(self.calls) - before)
         return called
 
-    def test_declined_period_is_invoiced_and_tried_again(self):
+    def test_declined_period_is_invoiced_and_retried(self):
         order = self.subscription(card=self.card())
         with self.provider("declined", "done"):
             self.bill()
@@ -57,7 +57,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             self.bill_daily(12)
         self.assertEqual(len(self.mails(order)), 5)
 
-    def test_after_the_last_attempt_the_salesperson_is_asked(self):
+    def test_salesperson_gets_an_activity_after_the_last_attempt(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill_daily(7)
@@ -66,7 +66,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
         self.assertEqual(self.todo(order), ["Payment declined, no further attempts"])
         self.assertEqual(order.sudo().activity_ids.user_id, self.salesperson)
 
-    def test_after_the_last_attempt_automatic_closing_decides(self):
+    def test_automatic_closing_takes_over_after_the_last_attempt(self):
         plan = self.monthly.copy({"auto_close_days": 10})
         order = self.subscription(card=self.card(), plan=plan)
         with self.provider("declined"):
@@ -92,12 +92,12 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             self.assertEqual(self.bill_daily(9), [0])
         self.assertEqual(self.todo(order), ["Payment declined, no further attempts"])
 
-    def test_days_of_retries_are_numbers_that_grow(self):
+    def test_days_of_retries_are_increasing_numbers(self):
         for text in ("daily", "3, 1", "1, 1", "0, 1", "-1", "1; 3", "1.5", "1 3"):
             with self.subTest(text), self.assertRaisesRegex(ValidationError, "numbers of days"):
                 self.monthly.copy({"retry_days": text})
 
-    def test_days_of_retries_may_be_written_carelessly(self):
+    def test_days_of_retries_are_parsed_leniently(self):
         plan = self.monthly.copy({"retry_days": " 2,4 ,, 8,"})
         self.assertEqual(plan._get_retry_days(), [2, 4, 8])
 
@@ -126,7 +126,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
         self.assertEqual(len(self.calls), 1)
 
     def twice_declined(self):
-        """Return a subscription of which two periods are to be tried again on 1 March."""
+        """Return a subscription with two periods to be retried on 1 March."""
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill()
@@ -136,7 +136,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
         return order
 
     def during_the_first_attempt(self, order, act):
-        """Retry, and let somebody do something while the provider is asked; return which periods it was asked for."""
+        """Retry while somebody acts during the provider's request, and return the periods that were requested."""
 
         def answer(transaction):
             if len(self.calls) == 1:
@@ -148,7 +148,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             self.bill("2027-03-01")
         return self.calls
 
-    def test_all_declined_periods_are_tried_the_oldest_first(self):
+    def test_all_declined_periods_are_retried_oldest_first(self):
         order = self.twice_declined()
         with self.provider("done"):
             self.bill("2027-03-01")
@@ -157,7 +157,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
         self.assertEqual([str(date_start) for date_start in starts], ["2027-01-31", "2027-02-28"])
         self.assertEqual(set(order.period_ids.mapped("status")), {"paid"})
 
-    def test_later_period_waits_for_the_one_that_is_declined_again(self):
+    def test_later_period_waits_when_the_earlier_one_is_declined_again(self):
         order = self.twice_declined()
         with self.provider("declined"):
             self.bill("2027-03-01")
@@ -174,7 +174,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
         calls = self.during_the_first_attempt(order, lambda order: order.subscription_pause())
         self.assertEqual((len(calls), order.subscription_state), (1, "paused"))
 
-    def test_end_date_that_comes_during_an_attempt_stops_the_next(self):
+    def test_end_date_reached_during_an_attempt_stops_the_next(self):
         order = self.twice_declined()
         calls = self.during_the_first_attempt(order, lambda order: order.write({"end_date": "2027-03-01"}))
         self.assertEqual(len(calls), 1)
@@ -198,7 +198,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
 
         self.assertEqual(len(self.during_the_first_attempt(order, credit)), 1)
 
-    def test_closed_subscription_is_not_charged_whoever_asks(self):
+    def test_closed_subscription_is_not_charged_even_on_request(self):
         order = self.twice_declined()
         period = order.sudo().period_ids[-1:]
         order.subscription_close(self.reason.id)
@@ -206,7 +206,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             period._charge()
         self.assertEqual(self.calls, [])
 
-    def test_no_attempt_after_a_payment_by_hand(self):
+    def test_no_attempt_after_a_manual_payment(self):
         order = self.subscription(card=self.card())
         with self.provider("declined", "done"):
             self.bill()
@@ -225,7 +225,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             self.bill("2027-02-05")
         self.assertEqual(len(self.calls), 1)
 
-    def test_online_payment_that_fails_is_no_attempt_of_ours(self):
+    def test_failed_online_payment_does_not_count_as_an_attempt(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill()
@@ -233,7 +233,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
         self.assertEqual((order.period_ids.attempt_count, order.period_ids.status), (1, "declined"))
         self.assertDates(order.period_ids, retry_date="2027-02-01")
 
-    def test_rest_is_tried_again_after_the_customer_paid_a_part(self):
+    def test_remainder_is_retried_after_the_customer_paid_part_of_it(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill()
@@ -243,7 +243,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             self.bill("2027-02-01")
         self.assertEqual((self.charges(order)[-1:].amount, order.period_ids.status), (70, "paid"))
 
-    def test_declined_invoice_that_is_corrected_and_posted_again_is_tried_again(self):
+    def test_declined_invoice_corrected_and_posted_again_is_retried(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill()
@@ -259,7 +259,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
         self.assertEqual(self.charges(order).mapped("amount"), [100, 80, 80])
         self.assertEqual((order.period_ids.status, order.period_ids.charge_error), ("paid", False))
 
-    def test_declined_invoice_that_is_posted_again_after_its_last_attempt_is_left_to_people(self):
+    def test_declined_invoice_posted_again_after_its_last_attempt_is_left_to_staff(self):
         plan = self.monthly.copy({"retry_days": ""})
         order = self.subscription(card=self.card(), plan=plan)
         with self.provider("declined"):
@@ -270,7 +270,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
         self.flush_chatter()
         self.assertEqual((order.period_ids.charge_state, order.period_ids.retry_date), ("declined", False))
 
-    def test_period_that_waits_goes_on_waiting_after_an_online_payment_that_fails(self):
+    def test_waiting_period_keeps_waiting_after_an_online_payment_fails(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill()
@@ -285,7 +285,7 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
             self.bill("2027-03-05")
         self.assertEqual(set(order.period_ids.mapped("status")), {"paid"})
 
-    def test_both_invoices_of_a_declined_period_are_collected_the_first_made_first(self):
+    def test_both_invoices_of_a_declined_period_are_collected_oldest_first(self):
         order = self.subscription(card=self.card())
         with self.provider("declined"):
             self.bill()
@@ -307,10 +307,10 @@ class TestPaymentRetry(SubscriptionPaymentCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentAnswer(SubscriptionPaymentCommon):
-    """P1–P3: what is unknown freezes the subscription, and what did not happen is no decline."""
+    """P1–P3: an unknown outcome freezes the subscription, and a charge that was never made is no decline."""
 
     def assertFrozen(self, order):
-        """Check that the outcome of the charge is unknown, and that nothing is charged again."""
+        """Assert that the outcome of the charge is unknown and that nothing is charged again."""
         with self.provider("done"):
             self.bill()
             self.bill("2027-03-15")
@@ -320,7 +320,7 @@ class TestPaymentAnswer(SubscriptionPaymentCommon):
         self.assertEqual(len(self.charges(order)), 1)
 
     def assertNotCharged(self, order):
-        """Check that the charge counts as one that was never made."""
+        """Assert that the charge counts as never made."""
         self.assertFalse(order.payment_exception)
         self.assertEqual((order.period_ids.status, order.period_ids.attempt_count), ("draft", 0))
         self.assertEqual(self.mails(order), [])
@@ -354,7 +354,7 @@ class TestPaymentAnswer(SubscriptionPaymentCommon):
         self.assertFrozen(order)
 
     @mute_logger(SET_ASIDE, BROKE_OFF)
-    def test_answer_that_is_no_json_freezes_the_subscription(self):
+    def test_answer_that_is_not_json_freezes_the_subscription(self):
         order = self.subscription(card=self.card())
         with self.provider(b"<html>Service Temporarily Unavailable</html>"):
             self.bill()
@@ -388,7 +388,7 @@ class TestPaymentAnswer(SubscriptionPaymentCommon):
         seen = []
 
         def look(transaction):
-            # What was not committed is gone after this.
+            # This drops everything that was not committed.
             transaction.env.cr.rollback()
             charged = order.sudo().with_env(transaction.env)
             seen.append((charged.payment_exception, charged.period_ids.charge_state, transaction.exists().state))
@@ -411,7 +411,7 @@ class TestPaymentAnswer(SubscriptionPaymentCommon):
             self.bill()
         self.assertNotCharged(order)
 
-    def test_connection_that_is_never_made_is_no_decline(self):
+    def test_connection_that_times_out_is_no_decline(self):
         order = self.subscription(card=self.card())
         with self.provider(requests.ConnectTimeout()), mute_logger(SET_ASIDE):
             self.bill()
@@ -460,7 +460,7 @@ class TestPaymentAnswer(SubscriptionPaymentCommon):
                 self.assertEqual(self.todo(order), ["Subscription needs attention"])
                 order.subscription_close(self.reason.id)
 
-    def test_refusal_to_look_at_the_payment_is_asked_anew(self):
+    def test_refusal_to_look_at_the_payment_is_retried(self):
         order = self.subscription(card=self.card())
         with self.provider(429, "done"), mute_logger(SET_ASIDE):
             self.bill()
@@ -480,7 +480,7 @@ class TestPaymentAnswer(SubscriptionPaymentCommon):
 
 @tagged("post_install", "-at_install")
 class TestPaymentNotification(SubscriptionPaymentCommon):
-    """P1, P5: what the provider tells later, in whatever order and how often ever."""
+    """P1, P5: later notifications of the provider, in any order and any number."""
 
     @classmethod
     def setUpClass(cls):
@@ -488,7 +488,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         cls.order = cls.made_once("frozen_subscription")
 
     def frozen_subscription(self):
-        """Return a subscription the outcome of whose first charge is unknown."""
+        """Return a subscription whose first charge has an unknown outcome."""
         order = self.subscription(card=self.card())
         with self.provider(requests.Timeout()):
             self.bill()
@@ -524,14 +524,14 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.notify(self.charges(order), "pending")
         self.assertEqual((order.payment_exception, order.period_ids.status), (False, "pending"))
 
-    def test_other_amount_told_later_freezes_the_subscription(self):
+    def test_other_amount_notified_later_freezes_the_subscription(self):
         order = self.subscription(card=self.card())
         with self.provider("pending"):
             self.bill()
         self.notify(self.charges(order), "mismatch")
         self.assertEqual((order.payment_exception, order.period_ids.status), (True, "unknown"))
 
-    def test_success_told_three_times_is_paid_once(self):
+    def test_success_notified_three_times_is_paid_once(self):
         order = self.order
         for _time in range(3):
             self.notify(self.charges(order), "done")
@@ -541,7 +541,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertEqual(self.todo(order), ["Payment Failure"])
 
     @mute_logger(REFUSED_UPDATE)
-    def test_what_is_told_out_of_order_changes_no_success(self):
+    def test_notifications_out_of_order_do_not_change_a_success(self):
         order = self.frozen_subscription()
         for answer in ("done", "pending", "declined", "done"):
             self.notify(self.charges(order), answer)
@@ -550,7 +550,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertEqual(len(order.sudo().invoice_ids), 1)
         self.assertDates(order.period_ids, retry_date=False)
 
-    def test_failure_told_three_times_is_one_decline(self):
+    def test_failure_notified_three_times_is_one_decline(self):
         order = self.order
         for _time in range(3):
             self.notify(self.charges(order), "declined")
@@ -586,7 +586,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
             self.bill("2027-02-10")
         self.assertEqual(len(self.calls), 2)
 
-    def test_late_success_of_two_attempts_is_told(self):
+    def test_late_success_of_two_attempts_is_reported(self):
         order = self.twice_declined_subscription()
         first, second = self.charges(order)
         self.notify(second, "done")
@@ -600,14 +600,14 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
             self.bill()
         first = self.charges(order)
         with self.provider("pending"), self.on("2027-02-10"):
-            # A person asks for the payment once more, from the invoice.
+            # A user charges the invoice once more.
             second = self.online_payment(order.sudo().period_ids.invoice_ids, card=self.card())
             second.operation = "online_token"
         self.notify(second, "pending")
         self.notify(first, "declined")
         self.assertEqual(order.period_ids.attempt_count, 0)
 
-    def test_late_failure_of_what_was_paid_by_hand_declines_nothing(self):
+    def test_late_failure_of_a_manually_paid_period_declines_nothing(self):
         order = self.subscription(card=self.card())
         with self.provider("pending"):
             self.bill()
@@ -616,12 +616,12 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertEqual((order.payment_failure, self.mails(order)), (False, []))
         self.assertDates(order.period_ids, retry_date=False)
 
-    def test_late_failure_of_what_was_credited_declines_nothing(self):
+    def test_late_failure_of_a_credited_period_declines_nothing(self):
         order = self.subscription(card=self.card())
         with self.provider("pending"):
             self.bill()
         invoice = self.invoices(order)
-        # The button Credit Note is refused meanwhile, and nobody can refuse one that knows nothing of the invoice.
+        # The button Credit Note is refused meanwhile, but an unrelated credit note cannot be.
         note = invoice.create(
             {
                 "move_type": "out_refund",
@@ -635,7 +635,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.notify(self.charges(order), "declined")
         self.assertEqual((order.payment_failure, self.mails(order)), (False, []))
 
-    def test_refusal_after_the_end_is_told_to_the_staff_alone(self):
+    def test_refusal_after_the_end_is_reported_to_staff_only(self):
         for end in ("churned", "renewed"):
             with self.subTest(end):
                 order = self.subscription(card=self.card())
@@ -684,7 +684,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
             self.bill("2027-03-15")
         self.assertEqual(len(self.calls), 1)
 
-    def test_success_pays_the_invoice_that_somebody_posted_meanwhile(self):
+    def test_success_pays_the_invoice_posted_meanwhile(self):
         order = self.order
         order.sudo().period_ids.invoice_ids.action_post()
         self.notify(self.charges(order), "done")
@@ -696,7 +696,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertEqual((order.payment_exception, order.period_ids.status), (False, "declined"))
 
     def refund(self, order, answer):
-        """Return the refund of what a subscription was charged, with the invoice, as some providers note it."""
+        """Return the refund of a subscription's charge, linked to the invoice, as some providers create it."""
         charge = self.charges(order)
         refund = charge._create_child_transaction(
             100, is_refund=True, invoice_ids=[Command.set(charge.invoice_ids.ids)]
@@ -712,7 +712,7 @@ class TestPaymentNotification(SubscriptionPaymentCommon):
         self.assertNotIn("Paid twice", self.todo(order))
         self.assertCountEqual(self.payments(order).mapped("payment_type"), ["inbound", "outbound"])
 
-    def test_refund_changes_nothing_of_the_subscription(self):
+    def test_refund_changes_nothing_on_the_subscription(self):
         for answer in ("pending", "declined", "mismatch"):
             with self.subTest(answer):
                 order = self.subscription(card=self.card())

@@ -9,10 +9,10 @@ from .test_payment_exception import PaymentExceptionCommon
 
 @tagged("post_install", "-at_install")
 class TestPaymentTwice(PaymentExceptionCommon):
-    """Paid twice is said when money is left over, and only then."""
+    """A double payment is reported if, and only if, there is an overpayment."""
 
     def assertTwice(self, order, amount):
-        """Check that the salesperson is told of this overpayment."""
+        """Assert that the salesperson is notified of this overpayment."""
         activities = order.sudo().activity_ids.filtered(lambda activity: activity.summary == "Paid twice")
         self.assertEqual(len(activities), 1)
         self.assertIn(order.currency_id.format(amount), html2plaintext(activities.note))
@@ -40,7 +40,7 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.flush_chatter()
 
     def credit(self, invoice, amount):
-        """Post a credit note over a part of an invoice, and set it off."""
+        """Post a credit note for part of an invoice, and reconcile it."""
         note = invoice.sudo()._reverse_moves([{}])
         note.invoice_line_ids.price_unit = amount
         note.action_post()
@@ -48,9 +48,9 @@ class TestPaymentTwice(PaymentExceptionCommon):
         lines.reconcile()
         self.flush_chatter()
 
-    # Said
+    # Reported
 
-    def test_what_somebody_was_asked_to_refund_pays_no_other_invoice(self):
+    def test_amount_to_refund_pays_no_other_invoice(self):
         order = self.frozen_subscription()
         self.untick(order)
         charge = self.charges(order)
@@ -62,14 +62,14 @@ class TestPaymentTwice(PaymentExceptionCommon):
             self.bill("2027-02-01")
         self.assertEqual((len(self.calls), order.period_ids.status), (2, "paid"))
 
-    def test_registered_by_hand_after_unticking(self):
+    def test_payment_registered_manually_after_unticking(self):
         order = self.frozen_retry()
         self.untick(order)
         self.register_payment(self.open_invoice(order))
         self.notify(self.charges(order)[-1:], "done")
         self.assertTwice(order, 100)
 
-    def test_invoiced_and_registered_by_hand(self):
+    def test_invoice_and_payment_registered_manually(self):
         order = self.frozen_subscription()
         invoice = order.with_user(self.accountant)._create_invoices()
         invoice.action_post()
@@ -79,7 +79,7 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.notify(self.charges(order), "done")
         self.assertTwice(order, 100)
 
-    def test_registered_by_hand_while_pending(self):
+    def test_payment_registered_manually_while_pending(self):
         order = self.subscription(card=self.card())
         with self.provider("pending"):
             self.bill()
@@ -87,7 +87,7 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.notify(self.charges(order), "done")
         self.assertTwice(order, 100)
 
-    def test_registered_by_hand_and_captured_afterwards(self):
+    def test_payment_registered_manually_and_captured_afterwards(self):
         order = self.subscription(card=self.card())
         with self.provider("authorized"):
             self.bill()
@@ -107,14 +107,14 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.resolve(order, "paid")
         self.assertTwice(order, 100)
 
-    def test_credited_in_part_after_unticking(self):
+    def test_partly_credited_after_unticking(self):
         order = self.frozen_retry()
         self.untick(order)
         self.credit(self.open_invoice(order), 40)
         self.notify(self.charges(order)[-1:], "done")
         self.assertTwice(order, 40)
 
-    def test_credited_in_part_and_the_rest_charged(self):
+    def test_partly_credited_and_the_remainder_charged(self):
         order = self.frozen_retry()
         self.untick(order)
         self.credit(self.open_invoice(order), 40)
@@ -124,7 +124,7 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.notify(self.charges(order)[1], "done")
         self.assertTwice(order, 100)
 
-    def test_late_success_of_what_was_given_up(self):
+    def test_late_success_of_an_abandoned_charge(self):
         order = self.frozen_subscription()
         charge = self.charges(order)
         order.subscription_close(self.reason.id)
@@ -176,7 +176,7 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.notify(self.charges(order)[-1:], "done")
         self.assertTwice(order, amount)
 
-    def test_activity_names_what_else_settled_it(self):
+    def test_activity_names_the_other_payment(self):
         order = self.frozen_retry()
         self.untick(order)
         self.register_payment(self.open_invoice(order))
@@ -186,7 +186,7 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.assertIn(self.charges(order)[-1:].reference, note)
         self.assertIn(payment.name, note)
 
-    # Not said
+    # Not reported
 
     def test_captured_in_two_parts(self):
         order = self.subscription(card=self.card())
@@ -205,7 +205,7 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.assertEqual(set((first + second).period_ids.mapped("status")), {"paid"})
         self.assertNotTwice(first + second)
 
-    def test_order_that_is_larger_than_its_invoice(self):
+    def test_order_larger_than_its_invoice(self):
         order = self.quotation(lines=[self.line(), self.line(self.one_time_product, qty_delivered_method="manual")])
         self.one_time_product.invoice_policy = "delivery"
         payment = self.online_payment(order)
@@ -218,7 +218,7 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.assertEqual(payment.invoice_ids.payment_state, "paid")
         self.assertNotTwice(order)
 
-    def test_payments_of_parts_that_make_the_whole(self):
+    def test_partial_payments_that_add_up_to_the_total(self):
         order = self.subscription()
         self.bill()
         invoice = order.sudo().invoice_ids
@@ -227,7 +227,7 @@ class TestPaymentTwice(PaymentExceptionCommon):
         self.assertEqual(order.period_ids.status, "paid")
         self.assertNotTwice(order)
 
-    def test_part_by_hand_and_the_rest_by_card(self):
+    def test_part_paid_manually_and_the_remainder_by_card(self):
         order = self.frozen_retry()
         self.untick(order)
         invoice = self.open_invoice(order)

@@ -9,7 +9,7 @@ REFUSED = "is being processed"
 
 @tagged("post_install", "-at_install")
 class TestPaymentUnderWay(PaymentExceptionCommon):
-    """P1: while a payment is unknown or pending, what it pays stays as it is."""
+    """P1: while a payment is unknown or pending, its documents cannot be changed."""
 
     @classmethod
     def setUpClass(cls):
@@ -17,7 +17,7 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
         cls.order = cls.made_once("frozen_subscription")
 
     def pending_subscription(self):
-        """Return a subscription whose first charge is pending: its invoice is posted. It is what counts from now on."""
+        """Return a subscription with a pending first charge and a posted invoice, forgetting earlier requests."""
         self.calls.clear()
         order = self.subscription(card=self.card())
         with self.provider("pending"):
@@ -25,7 +25,7 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
         return order
 
     def assertHeld(self, order, act):
-        """Check that somebody is refused something, and that the charge then has its own outcome."""
+        """Assert that an action is refused and that the charge then has its own outcome."""
         with self.assertRefused(REFUSED), self.env.cr.savepoint():
             act()
         self.env.invalidate_all()
@@ -87,16 +87,16 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
         euro.active = True
         self.assertHeld(order, lambda: self.open_invoice(order).write({"currency_id": euro.id}))
 
-    def test_charge_is_not_taken_from_its_invoice(self):
+    def test_charge_is_not_detached_from_its_invoice(self):
         order = self.order
         self.assertHeld(order, lambda: self.open_invoice(order).write({"transaction_ids": [Command.clear()]}))
 
-    def test_invoice_is_not_taken_from_its_charge(self):
+    def test_invoice_is_not_detached_from_its_charge(self):
         order = self.order
         charge = self.charges(order).with_user(self.accountant).sudo(False)
         self.assertHeld(order, lambda: charge.write({"invoice_ids": [Command.clear()]}))
 
-    def test_outcome_of_a_charge_is_not_written_by_hand(self):
+    def test_outcome_of_a_charge_is_not_written_manually(self):
         for values in ({"state": "done"}, {"state": "error"}, {"subscription_holds_exception": False}):
             order = self.frozen_subscription()
             charge = self.charges(order).with_user(self.accountant).sudo(False)
@@ -127,16 +127,16 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
         self.notify(self.charges(order), "done")
         self.assertEqual(order.period_ids.status, "paid")
 
-    def test_what_is_no_part_of_the_amount_can_change(self):
+    def test_fields_that_do_not_affect_the_amount_can_change(self):
         order = self.order
         invoice = self.open_invoice(order)
         invoice.ref = "PO 4711"
         invoice.invoice_line_ids.name = "Coffee"
         self.assertEqual(invoice.ref, "PO 4711")
 
-    # Unknown, and an invoice made by hand
+    # Unknown, with a manual invoice
 
-    def test_invoice_made_by_hand_takes_the_place_and_is_held(self):
+    def test_manual_invoice_replaces_the_draft_and_is_held(self):
         order = self.order
         invoice = order.with_user(self.accountant)._create_invoices()
         invoice.action_post()
@@ -160,7 +160,7 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
         order = self.pending_subscription()
         self.assertHeld(order, lambda: self.credit(self.open_invoice(order)))
 
-    def test_credit_note_of_before_is_not_posted(self):
+    def test_earlier_credit_note_is_not_posted(self):
         order = self.subscription(card=self.card())
         with self.provider("declined", "pending"):
             self.bill()
@@ -206,7 +206,7 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
         refund._set_pending()
         self.assertEqual(self.credit(invoice).move_type, "out_refund")
 
-    def test_exception_ticked_by_hand_holds_nothing(self):
+    def test_exception_ticked_manually_holds_nothing(self):
         order = self.subscription()
         self.bill()
         order.payment_exception = True
@@ -221,6 +221,6 @@ class TestPaymentUnderWay(PaymentExceptionCommon):
         self.assertEqual((order.subscription_state, order.period_ids.status), ("churned", "paid"))
 
     def credit(self, invoice):
-        """Return the draft credit note that the button Credit Note makes."""
+        """Return the draft credit note created by the button Credit Note."""
         wizards = invoice.env["account.move.reversal"].with_context(active_model="account.move", active_ids=invoice.ids)
         return invoice.browse(wizards.create({"journal_id": invoice.journal_id.id}).refund_moves()["res_id"])

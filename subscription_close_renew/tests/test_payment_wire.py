@@ -1,6 +1,6 @@
-"""B: unknown is whatever is not a clear answer, however the code of a provider is written.
+"""Any answer that is not clear counts as unknown, however the provider's code is written.
 
-The provider answers over HTTP here, and its code is that of other people: each test writes it down.
+The provider answers over HTTP here, and each test contains the third-party code that talks to it.
 """
 
 import doctest
@@ -31,17 +31,17 @@ NOWHERE = "http://127.0.0.1:9/charges"
 
 
 class SilentTransport(Exception):
-    """What a library raises that is built on sockets of its own."""
+    """The error of a library that uses its own sockets."""
 
 
 class LibraryTimeout(Exception):
-    """The same, for a time-out."""
+    """The same for a timeout."""
 
 
 class PaymentWireCommon(SubscriptionPaymentCommon):
-    """A provider that speaks HTTP, and the code of third parties that talk to it.
+    """A provider that answers over HTTP, and third-party code that talks to it.
 
-    ``url``: its address; ``answers``: what it will answer, one request after the other: an HTTP status, a text or a
+    ``url``: its address; ``answers``: its answers, one per request: an HTTP status, or a text or
     dict with status 200, or None, which drops the connection.
     """
 
@@ -75,7 +75,7 @@ class PaymentWireCommon(SubscriptionPaymentCommon):
 
     @contextmanager
     def code(self, send_payment_request, *answers):
-        """Let a third party's code ask for charges, and the provider answer."""
+        """Charge with third-party code, and set the provider's answers."""
 
         def ask(transaction):
             self.calls.append(transaction.reference)
@@ -100,7 +100,7 @@ class PaymentWireCommon(SubscriptionPaymentCommon):
             yield
 
     def outcome(self, send_payment_request, *answers):
-        """Return what one charge by a third party's code comes to: status, or ``not processed``."""
+        """Return the result of one charge by third-party code: its status, or ``not processed``."""
         order = self.subscription(card=self.card())
         with self.code(send_payment_request, *answers):
             self.bill()
@@ -112,13 +112,13 @@ class PaymentWireCommon(SubscriptionPaymentCommon):
         return "not processed" if status == "draft" else status
 
     def post(self, url=None):
-        """Ask with a plain `requests.post`."""
+        """Send a request with a plain `requests.post`."""
         return requests.post(url or self.url, json={}, timeout=5)
 
 
 @tagged("post_install", "-at_install")
 class TestPaymentWire(PaymentWireCommon):
-    """P2: no third party's code makes a decline of what is not a clear answer."""
+    """P2: third-party code cannot turn an unclear answer into a decline."""
 
     def test_examples_in_the_documentation_hold(self):
         failed, attempted = doctest.testmod(attempt)
@@ -276,7 +276,7 @@ class TestPaymentWire(PaymentWireCommon):
             with self.subTest(answer):
                 self.assertEqual(self.outcome(ask, answer), outcome)
 
-    def test_clear_answer_is_a_decline_whoever_reads_it(self):
+    def test_clear_answer_is_a_decline_however_it_is_read(self):
         def by_status(transaction):
             response = self.post()
             if not response.ok:
@@ -324,7 +324,7 @@ class TestPaymentWire(PaymentWireCommon):
             with self.subTest(code.__name__, answer=answer):
                 self.assertEqual(self.outcome(code, answer), "unknown")
 
-    def test_answer_that_says_nothing_is_unknown_whatever_is_made_of_it(self):
+    def test_answer_without_an_outcome_is_unknown_however_it_is_read(self):
         def by_content(transaction):
             response = self.post()
             data = response.json() if response.text else {}
@@ -338,7 +338,7 @@ class TestPaymentWire(PaymentWireCommon):
             with self.subTest(code.__name__):
                 self.assertEqual(self.outcome(code, answer), "unknown")
 
-    def test_what_is_only_accepted_is_unknown_until_it_is_carried_out(self):
+    def test_accepted_request_is_unknown_until_it_is_processed(self):
         def by_status(transaction):
             if self.post().status_code != 200:
                 transaction._set_error("Declined.")
@@ -352,7 +352,7 @@ class TestPaymentWire(PaymentWireCommon):
 
     def test_every_request_of_the_attempt_counts(self):
         def twice(transaction):
-            """Ask again when the first request fails, and believe what the second says."""
+            """Repeat a failed request, and rely on the second answer."""
             try:
                 response = self.post()
                 response.raise_for_status()
@@ -374,7 +374,7 @@ class TestPaymentWire(PaymentWireCommon):
             with self.subTest(answers):
                 self.assertEqual(self.outcome(twice, *answers), outcome)
 
-    def test_charge_that_was_answered_was_processed_whatever_comes_next(self):
+    def test_answered_charge_was_processed_whatever_comes_next(self):
         def inquire(transaction, url=None):
             self.post().raise_for_status()
             try:
@@ -399,7 +399,7 @@ class TestPaymentWire(PaymentWireCommon):
             with self.subTest(code.__name__, answers=answers):
                 self.assertEqual(self.outcome(code, *answers), outcome)
 
-    def test_provider_that_nobody_reaches_did_not_process(self):
+    def test_unreachable_provider_did_not_process(self):
         def ask(_transaction):
             try:
                 self.post(NOWHERE)
@@ -442,7 +442,7 @@ class TestPaymentWire(PaymentWireCommon):
 
         self.assertEqual(self.outcome(twice, None, 200), "unknown")
 
-    def test_error_that_was_there_before_tells_nothing(self):
+    def test_earlier_error_proves_nothing(self):
         def by_status(transaction):
             if not self.post().ok:
                 transaction._set_error("Declined.")

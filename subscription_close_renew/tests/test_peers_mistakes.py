@@ -10,14 +10,14 @@ BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_or
 
 @tagged("post_install", "-at_install")
 class TestPeersMistakes(SubscriptionCommon):
-    """What other subscription addons got wrong, each named after the mistake."""
+    """Mistakes of other subscription addons, one test each."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.order = cls.subscription()
 
-    def test_dates_do_not_drift_from_the_31st_to_the_28th_for_good(self):
+    def test_dates_do_not_drift_permanently_from_the_31st_to_the_28th(self):
         order = self.order
         for day in ("2027-01-31", "2027-02-28", "2027-03-31"):
             self.bill(day)
@@ -44,7 +44,7 @@ class TestPeersMistakes(SubscriptionCommon):
         self.assertEqual([len(self.invoices(order)) for order in (bad, good)], [0, 1])
         self.assertDates(good, next_invoice_date="2027-02-28")
 
-    def test_mail_that_fails_does_not_make_every_run_another_invoice(self):
+    def test_failing_mail_does_not_create_another_invoice_at_every_run(self):
         self.monthly.invoice_mail_template_id = self.env["mail.template"].create(
             {
                 "name": "Broken for invoices of 100.0",
@@ -110,7 +110,7 @@ class TestPeersMistakes(SubscriptionCommon):
         order.subscription_close(self.reason.id)
         self.assertDates(order, next_invoice_date=False)
 
-    def test_state_is_not_set_by_hand_past_the_pop_up(self):
+    def test_state_cannot_be_set_without_the_pop_up(self):
         order = self.order
         with self.assertRefused("cannot be set manually"):
             order.subscription_state = "churned"
@@ -124,26 +124,26 @@ class TestPeersMistakes(SubscriptionCommon):
         form.record.action_submit()
         self.assertEqual(set(orders.mapped("subscription_state")), {"churned"})
 
-    def test_salesperson_of_own_documents_does_not_close_those_of_others(self):
+    def test_salesperson_with_own_documents_cannot_close_those_of_others(self):
         order = self.order.with_user(self.other_salesperson)
         with self.assertRaises(AccessError):
             order.subscription_close(self.reason.id)
         self.assertEqual(order.sudo().subscription_state, "progress")
 
-    def test_salesperson_of_own_documents_does_not_see_those_of_others(self):
+    def test_salesperson_with_own_documents_does_not_see_those_of_others(self):
         order = self.order
         self.bill()
         orders = order.with_user(self.other_salesperson)
         self.assertFalse(orders.search([("id", "=", order.id)]))
         self.assertFalse(orders.env["sale.subscription.period"].search([("order_id", "=", order.id)]))
 
-    def test_reason_that_must_be_given_is_not_an_empty_one(self):
+    def test_required_reason_cannot_be_empty(self):
         wizards = self.env["sale.subscription.close.wizard"].with_user(self.salesperson)
         form = Form(wizards.with_context(default_order_ids=self.subscription().ids))
         with self.assertRaises(AssertionError):
             form.save()
 
-    def test_colleague_at_the_customer_s_sees_the_subscription(self):
+    def test_colleague_of_the_customer_sees_the_subscription(self):
         company = self.env["res.partner"].create({"name": "Customer Company", "is_company": True})
         self.customer.parent_id = company
         colleague = self.make_user("colleague", "base.group_portal")

@@ -17,7 +17,7 @@ class TestPeriod(SubscriptionCommon):
         super().setUpClass()
         cls.order = cls.subscription()
 
-    def test_posted_invoice_bills_the_period_that_is_due(self):
+    def test_posted_invoice_bills_the_due_period(self):
         order = self.order
         invoice = self.invoice(order)
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
@@ -96,7 +96,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
         self.assertDates(order, next_invoice_date="2027-02-28")
 
-    def test_invoice_reset_and_posted_in_one_breath_bills_the_same_period(self):
+    def test_invoice_reset_and_posted_in_one_transaction_bills_the_same_period(self):
         order = self.order
         invoice = self.invoice(order)
         invoice.button_draft()
@@ -140,7 +140,7 @@ class TestPeriod(SubscriptionCommon):
             period.copy()
             self.env.flush_all()
 
-    def test_period_can_be_billed_again_once_it_was_cancelled(self):
+    def test_cancelled_period_can_be_billed_again(self):
         order = self.order
         invoice = self.invoice(order)
         self.reset(invoice)
@@ -149,7 +149,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertEqual(sorted(order.period_ids.mapped("state")), ["cancelled", "invoiced"])
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
 
-    def test_period_freed_during_a_pause_is_not_billed_over_what_follows(self):
+    def test_period_freed_during_a_pause_does_not_overlap_the_next(self):
         order = self.order
         invoice = self.invoice(order)
         with self.on("2027-02-10"):
@@ -162,7 +162,7 @@ class TestPeriod(SubscriptionCommon):
                 self.invoice(order)
         self.assertNoOverlap(order)
 
-    def test_period_freed_while_closed_is_not_billed_over_what_follows(self):
+    def test_period_freed_while_closed_does_not_overlap_the_next(self):
         order = self.order
         invoice = self.invoice(order)
         with self.on("2027-02-10"):
@@ -198,7 +198,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertFalse(order.period_ids)
 
     def credit(self, invoice, method):
-        """Credit an invoice in full, as its pop-up does."""
+        """Credit an invoice in full, as the pop-up does."""
         wizards = invoice.env["account.move.reversal"].with_context(active_model="account.move", active_ids=invoice.ids)
         wizard = wizards.create({"journal_id": invoice.journal_id.id})
         return invoice.browse(getattr(wizard, method)()["res_id"])
@@ -219,7 +219,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
         self.assertDates(order, next_invoice_date="2027-02-28")
 
-    def test_credit_note_taken_back_lets_its_invoice_bill_the_period_again(self):
+    def test_undone_credit_note_lets_its_invoice_bill_the_period_again(self):
         order = self.order
         note = self.credit(self.invoice(order), "refund_moves")
         note.action_post()
@@ -227,7 +227,7 @@ class TestPeriod(SubscriptionCommon):
         self.assertEqual(self.billed_periods(order), [("2027-01-31", "2027-02-28")])
         self.assertDates(order, next_invoice_date="2027-02-28")
 
-    def test_chatter_tells_that_a_credited_period_is_invoiced_again(self):
+    def test_chatter_says_that_a_credited_period_is_invoiced_again(self):
         order = self.order
         self.credit(self.invoice(order), "refund_moves").action_post()
         self.assertIn("credited in full: its period (01/31/2027 to 02/27/2027)", self.chatter(order))
@@ -286,7 +286,7 @@ class TestPeriod(SubscriptionCommon):
         invoice.button_draft()
         self.assertFalse(order.period_ids.filtered(lambda period: period.state == "invoiced"))
 
-    def test_invoice_of_what_was_added_belongs_to_the_billed_period(self):
+    def test_invoice_of_added_lines_belongs_to_the_billed_period(self):
         order = self.order
         order.with_user(self.accountant)._create_invoices().action_post()
         order.order_line.product_uom_qty = 3
@@ -328,12 +328,12 @@ class TestPeriod(SubscriptionCommon):
     def test_period_inside_a_billed_one_is_refused(self):
         order = self.order
         self.invoice(order)
-        # As an earlier version let people do.
+        # An earlier version allowed this.
         order._write_subscription({"next_invoice_date": "2027-02-15"})
         with self.assertRaisesRegex(ValidationError, "already invoiced until 02/28/2027"):
             self.invoice(order)
 
-    def test_subscription_taken_over_keeps_the_date_until_which_it_was_billed(self):
+    def test_migrated_subscription_keeps_the_date_until_which_it_was_billed(self):
         order = self.subscription(start="2020-01-31")
         order.next_invoice_date = "2027-06-30"
         order.subscription_pause()

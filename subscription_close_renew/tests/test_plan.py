@@ -9,7 +9,7 @@ from .common import SubscriptionCommon
 
 @tagged("post_install", "-at_install")
 class TestPlan(SubscriptionCommon):
-    """A2: recurring plans."""
+    """Recurring plans."""
 
     def test_shipped_plans_bill_at_their_interval(self):
         intervals = {
@@ -39,11 +39,11 @@ class TestPlan(SubscriptionCommon):
         with self.assertRaises(psycopg2.errors.CheckViolation):
             self.monthly.create({"name": "Closed yesterday", "auto_close_days": -1})
 
-    def test_days_are_no_unit(self):
+    def test_days_are_not_a_unit(self):
         with self.assertRaises(ValueError):
             self.monthly.create({"name": "Daily", "billing_period_unit": "day"})
 
-    def test_customers_may_do_nothing_unless_the_plan_says_so(self):
+    def test_customers_may_do_nothing_unless_the_plan_allows_it(self):
         plan = self.monthly.create({"name": "Strict"})
         self.assertEqual((plan.user_closable, plan.user_renewable), (False, False))
 
@@ -69,7 +69,7 @@ class TestPlan(SubscriptionCommon):
         self.weekly.with_user(self.administrator).unlink()
         self.assertFalse(self.weekly.exists())
 
-    def test_subscriptions_of_an_archived_plan_go_on(self):
+    def test_subscriptions_of_an_archived_plan_continue(self):
         order = self.subscription()
         self.monthly.with_user(self.administrator).action_archive()
         self.invoice(order)
@@ -90,7 +90,7 @@ class TestPlan(SubscriptionCommon):
         with self.assertRefused("Create a new plan instead"):
             self.monthly.billing_period_value = 2
 
-    def test_interval_may_be_written_again_as_it_is(self):
+    def test_unchanged_interval_may_be_written_again(self):
         self.subscription()
         self.monthly.with_user(self.administrator).write(
             {"name": "Each month", "billing_period_value": 1, "billing_period_unit": "month"}
@@ -102,12 +102,12 @@ class TestPlan(SubscriptionCommon):
         self.monthly.with_user(self.administrator).billing_period_unit = "year"
         self.assertEqual(order.recurring_monthly, 8.33)
 
-    def test_rest_of_a_plan_in_use_can_be_changed(self):
+    def test_other_fields_of_a_plan_in_use_can_be_changed(self):
         self.subscription()
         self.monthly.with_user(self.administrator).write({"user_closable": True, "auto_close_days": 15})
         self.assertTrue(self.monthly.user_closable)
 
-    def test_copied_plan_has_the_prices_of_the_first(self):
+    def test_copied_plan_has_the_prices_of_the_original(self):
         self.monthly.pricing_ids = [
             (0, 0, {"product_tmpl_id": self.recurring_product.product_tmpl_id.id, "fixed_price": 80.0})
         ]
@@ -126,11 +126,11 @@ class TestPlan(SubscriptionCommon):
         action = self.monthly.with_user(self.administrator).action_open_subscriptions()
         self.assertEqual(self.env[action["res_model"]].search(action["domain"]), order)
 
-    def test_smart_button_counts_what_the_user_may_see(self):
+    def test_smart_button_counts_subscriptions_the_user_may_see(self):
         self.subscription()
         self.assertEqual(self.monthly.with_user(self.other_salesperson).subscription_count, 0)
 
-    def test_only_the_administrator_keeps_the_plans(self):
+    def test_only_the_administrator_manages_the_plans(self):
         for user in (self.salesperson, self.sales_lead, self.accountant):
             plan = self.weekly.with_user(user)
             with self.subTest(user.name):

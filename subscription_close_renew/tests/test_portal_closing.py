@@ -20,7 +20,7 @@ class PortalClosingCase(PortalCase):
     def close(self, user=None, order=None, reason=None, link=False, **kwargs):
         """Submit the form that closes a subscription; see :meth:`post`.
 
-        :param reason: the close reason, or what the form sends in its place (``reason``, if not given)
+        :param reason: the close reason, or the raw value of the form field (by default, ``reason``)
         """
         reason = self.reason if reason is None else reason
         data = {} if reason is False else {"reason_id": getattr(reason, "id", reason)}
@@ -33,14 +33,14 @@ class PortalClosingCase(PortalCase):
         return self.open(self.page_of(self.order, "/closing", link), user)
 
     def closing_subscription(self):
-        """Plan, as the customer, that the subscription closes at the end of its period."""
+        """Return a subscription scheduled by the customer to close at the end of its period."""
         self.monthly.user_closable_when = "period_end"
         self.invoice(self.order)
         self.close(self.portal_user)
         self.assertTrue(self.order.is_closing)
 
     def state_of(self, order):
-        """Return all that the database knows of an order, and whom it wrote to."""
+        """Return all stored values of an order and the recipients of its messages."""
         self.flush_chatter()
         self.cr.execute("SELECT to_jsonb(sale_order) FROM sale_order WHERE id = %s", order.ids)
         [(row,)] = self.cr.fetchall()
@@ -49,7 +49,7 @@ class PortalClosingCase(PortalCase):
 
 
 class TestPortalClosing(PortalClosingCase):
-    """D3 to D8: the customer closes a subscription, and changes their mind."""
+    """The customer closes a subscription, and changes their mind."""
 
     def test_customer_closes_at_once(self):
         page = self.close(self.portal_user)
@@ -71,7 +71,7 @@ class TestPortalClosing(PortalClosingCase):
         self.expire(until="2027-02-28")
         self.assertEqual(self.order.subscription_state, "churned")
 
-    def test_addon_that_extends_this_one_says_when_it_ends(self):
+    def test_extending_addon_decides_when_it_ends(self):
         self.invoice(self.order)
         with patch.object(type(self.order), "_get_portal_close_when", lambda order: "period_end"):
             self.assertIn("02/28/2027", self.text(self.form(self.portal_user), "subscription_close_effect"))
@@ -123,7 +123,7 @@ class TestPortalClosing(PortalClosingCase):
         self.close(self.colleague)
         self.assertEqual(self.last_closing_message().author_id, self.colleague.partner_id)
 
-    def test_who_has_the_link_only_is_taken_for_the_customer(self):
+    def test_visitor_with_the_link_acts_as_the_customer(self):
         self.close(link=True)
         self.assertEqual(self.last_closing_message().author_id, self.customer)
 
@@ -132,14 +132,14 @@ class TestPortalClosing(PortalClosingCase):
         messages = self.order.sudo().message_ids.filtered("tracking_value_ids").sorted("id")
         return messages[-1]
 
-    def test_reason_stands_on_the_order_in_the_back_end(self):
+    def test_reason_is_shown_on_the_order_in_the_back_office(self):
         self.close(self.portal_user)
         with Form(self.order.with_user(self.salesperson)) as form:
             self.assertEqual(form.close_reason_id, self.reason)
 
     # The receipt
 
-    def test_receipt_says_what_was_closed_received_when_and_ends_when(self):
+    def test_receipt_says_what_was_closed_when_it_was_received_and_when_it_ends(self):
         self.company.partner_id.tz = "Asia/Tokyo"
         self.closing_subscription()
         [receipt] = self.mails(self.order)
@@ -152,7 +152,7 @@ class TestPortalClosing(PortalClosingCase):
         self.assertEqual(len(self.mails(self.order)), 1)
         self.assertEqual(len(self.mails(self.order, self.colleague.partner_id)), 1)
 
-    def test_receipt_goes_to_no_stranger_who_has_the_link(self):
+    def test_receipt_does_not_go_to_a_stranger_with_the_link(self):
         self.close(self.stranger, link=True)
         self.assertEqual(len(self.mails(self.order)), 1)
         self.assertFalse(self.mails(self.order, self.stranger.partner_id))
@@ -189,7 +189,7 @@ class TestPortalClosing(PortalClosingCase):
         self.assertTrue(self.order.is_closing)
         self.assertEqual(len(self.mails(self.order)), 3)
 
-    def test_close_that_staff_planned_is_not_undone_in_the_portal(self):
+    def test_close_planned_by_staff_cannot_be_undone_in_the_portal(self):
         self.order.subscription_close(self.reason.id, when="date", date="2027-03-01")
         page = self.open(self.page_of(self.order), self.portal_user)
         self.assertFalse(self.found(page, "subscription_keep"))
@@ -199,7 +199,7 @@ class TestPortalClosing(PortalClosingCase):
         self.assertIn("wasn't made online", self.text(answer))
         self.assertEqual(self.state_of(self.order), before)
 
-    def test_close_that_staff_planned_after_the_customer_changed_their_mind_is_theirs(self):
+    def test_close_planned_by_staff_after_the_customer_kept_belongs_to_staff(self):
         self.closing_subscription()
         self.keep(self.portal_user)
         self.order.subscription_close(self.reason.id, when="date", date="2027-03-01")
@@ -223,12 +223,12 @@ class TestPortalClosing(PortalClosingCase):
 
 
 class TestPortalClosingForm(PortalClosingCase):
-    """D4: the form, in the pop-up and on the page that needs no JavaScript."""
+    """The form, in the pop-up and on the page that needs no JavaScript."""
 
     def pages(self):
         return {"pop-up": self.open(self.page_of(self.order), self.portal_user), "page": self.form(self.portal_user)}
 
-    def test_form_offers_the_reasons_of_the_portal_in_order(self):
+    def test_form_offers_the_portal_reasons_in_order(self):
         reasons = self.env["sale.order.close.reason"]
         self.hidden_reason.sequence = self.archived_reason.sequence = 0
         first = reasons.create({"name": "First", "sequence": -1})
@@ -259,7 +259,7 @@ class TestPortalClosingForm(PortalClosingCase):
         for page in self.pages().values():
             self.assertIn("stays active until 02/28/2027", self.text(page, "subscription_close_effect"))
 
-    def test_retention_message_stands_beside_submit(self):
+    def test_retention_message_is_shown_beside_submit(self):
         (self.env["sale.order.close.reason"].search([]) - self.reason).visible_in_portal = False
         self.reason.write(
             {
@@ -293,7 +293,7 @@ class TestPortalClosingForm(PortalClosingCase):
         [title] = tree.xpath(f"//*[@id='{dialog.get('aria-labelledby')}']")
         self.assertEqual(title.text_content(), "Close Subscription")
 
-    def test_button_leads_to_the_page_without_javascript(self):
+    def test_button_links_to_the_page_without_javascript(self):
         [button] = self.found(self.pages()["pop-up"], "subscription_close")
         self.assertEqual(button.text_content(), "Close Subscription")
         page = self.open(button.get("href"), self.portal_user)
@@ -311,14 +311,14 @@ class TestPortalClosingForm(PortalClosingCase):
         self.assertIn("Please choose a reason from the list.", self.text(page, "subscription_close_error"))
         self.assertTrue(self.found(page, "subscription_close_submit"))
 
-    def test_form_without_login_leads_to_the_login(self):
+    def test_form_without_login_redirects_to_the_login(self):
         answer = self.open(self.page_of(self.order, "/closing"), allow_redirects=False)
         self.assertEqual(answer.status_code, 303)
         self.assertIn("/web/login", answer.headers["Location"])
 
 
 class TestPortalClosingRefused(PortalClosingCase):
-    """D7: refused, with a clear page and nothing changed."""
+    """Refused with a clear page, and nothing changes."""
 
     def assertClosingRefused(self, answer, status, words, order=None):
         self.assertEqual(answer.status_code, status)
@@ -359,14 +359,14 @@ class TestPortalClosingRefused(PortalClosingCase):
         self.assertClosingRefused(answer, 403, "can't be closed online")
         self.assertClosingRefused(self.form(self.portal_user), 403, "can't be closed online")
 
-    def test_rule_of_another_addon_stands_on_the_page_in_place_of_the_button(self):
+    def test_rule_of_another_addon_replaces_the_button_on_the_page(self):
         with patch.object(type(self.order), "_get_close_refusal", lambda order: "Not before spring."):
             page = self.open(self.page_of(self.order), self.portal_user)
             self.assertFalse(self.found(page, "subscription_close"))
             self.assertEqual(self.text(page, "subscription_close_notice"), "Not before spring.")
             self.assertClosingRefused(self.close(self.portal_user), 403, "Not before spring.")
 
-    def test_page_says_nothing_about_closing_where_the_plan_has_no_button(self):
+    def test_page_does_not_mention_closing_when_the_plan_has_no_button(self):
         self.monthly.user_closable = False
         page = self.open(self.page_of(self.order), self.portal_user)
         self.assertFalse(self.found(page, "subscription_close_notice"))
@@ -380,7 +380,7 @@ class TestPortalClosingRefused(PortalClosingCase):
                 answer = self.close(self.portal_user, reason=reason)
                 self.assertClosingRefused(answer, 400, "Please choose a reason from the list")
 
-    def test_reason_that_is_no_number_negative_huge_or_sql(self):
+    def test_reason_that_is_text_negative_huge_or_sql(self):
         system = self.env["sale.order.close.reason"]._get_system_reasons()
         nonsense = (
             "abc",
@@ -397,18 +397,18 @@ class TestPortalClosingRefused(PortalClosingCase):
                 answer = self.close(self.portal_user, reason=reason)
                 self.assertClosingRefused(answer, 400, "Please choose a reason from the list")
 
-    def test_closed_already(self):
+    def test_subscription_already_closed(self):
         self.order.subscription_close(self.reason.id)
         self.before = self.state_of(self.order)
         self.assertClosingRefused(self.close(self.portal_user), 409, "has been closed since 01/31/2027")
         self.assertClosingRefused(self.form(self.portal_user), 409, "has been closed since")
 
-    def test_closing_already(self):
+    def test_subscription_already_scheduled_to_close(self):
         self.closing_subscription()
         self.before = self.state_of(self.order)
         self.assertClosingRefused(self.close(self.portal_user), 409, "already scheduled to close on 02/28/2027")
 
-    def test_mind_is_changed_some_times_a_day(self):
+    def test_customer_may_change_their_mind_a_few_times_a_day(self):
         self.monthly.user_closable_when = "period_end"
         self.invoice(self.order)
         for _number in range(KEEPS_PER_DAY):
@@ -453,7 +453,7 @@ class TestPortalClosingRefused(PortalClosingCase):
             answer = self.close(user, link=True)
             self.assertClosingRefused(answer, 403, "This is a preview")
 
-    def test_model_refuses_by_itself(self):
+    def test_model_refuses_on_its_own(self):
         self.monthly.user_closable = False
         with self.assertRefused("can't be closed online"):
             self.order.sudo()._close_as_customer(self.reason.id, self.portal_user)

@@ -4,7 +4,7 @@ from .portal_common import PortalCase
 
 
 class TestPortalList(PortalCase):
-    """D2: the portal home and the list of a customer's subscriptions."""
+    """The portal home and the list of a customer's subscriptions."""
 
     def rows(self, page):
         """Return the references in the list, in order."""
@@ -49,7 +49,7 @@ class TestPortalList(PortalCase):
         self.assertEqual(len(entry), 1)
         self.assertIn("Subscriptions", entry[0].text_content())
 
-    def test_list_shows_what_each_is_and_its_status(self):
+    def test_list_shows_each_subscription_and_its_status(self):
         order = self.subscription(lines=[self.line(quantity=2), self.line(self.one_time_product)])
         page = self.list_of(self.portal_user)
         row = self.text(page, "subscription_row")
@@ -104,7 +104,7 @@ class TestPortalList(PortalCase):
             with self.subTest(query):
                 self.assertEqual(self.rows(self.list_of(self.portal_user, **query)), orders.mapped("name"))
 
-    def test_nonsense_in_the_address_shows_the_default(self):
+    def test_invalid_parameters_show_the_default(self):
         order = self.subscription()
         page = self.list_of(self.portal_user, sortby="password", filterby="everything", search_in="x")
         self.assertEqual((page.status_code, self.rows(page)), (200, [order.name]))
@@ -126,14 +126,14 @@ class TestPortalList(PortalCase):
         self.assertEqual((len(self.rows(first)), len(self.rows(second))), (80, 1))
         self.assertCountEqual(self.rows(first) + self.rows(second), orders.mapped("name"))
 
-    def test_each_sees_those_of_their_company_only(self):
+    def test_customers_see_subscriptions_of_their_company_only(self):
         order = self.subscription()
         others = self.subscription(partner_id=self.stranger.partner_id.id)
         self.assertEqual(self.rows(self.list_of(self.portal_user)), [order.name])
         self.assertEqual(self.rows(self.list_of(self.colleague)), [order.name])
         self.assertEqual(self.rows(self.list_of(self.stranger)), [others.name])
 
-    def test_nobody_sees_the_list_without_login(self):
+    def test_list_requires_a_login(self):
         page = self.open("/my/subscriptions", allow_redirects=False)
         self.assertEqual(page.status_code, 303)
         self.assertIn("/web/login", page.headers["Location"])

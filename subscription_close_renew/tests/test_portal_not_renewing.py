@@ -13,7 +13,7 @@ class PortalNotRenewingCase(PortalCase, TermCommon):
         cls.order = cls.made_once("announced")
 
     def announced(self):
-        """Return a subscription of whose renewal on 28 February the customer was told today."""
+        """Return a subscription whose renewal on 28 February was announced to the customer today."""
         order = self.termed()
         self.nightly("2027-02-14")
         return order
@@ -42,7 +42,7 @@ class PortalNotRenewingCase(PortalCase, TermCommon):
 
 
 class TestPortalNotRenewing(PortalNotRenewingCase):
-    """An announced automatic renewal can be refused until its day, whatever else the company has set."""
+    """An announced automatic renewal can be refused until its day, whatever the other settings."""
 
     def test_next_invoice_is_that_of_the_renewal(self):
         self.assertEqual(self.text(self.page(), "subscription_next_invoice").split(), ["02/28/2027", "$", "100.00"])
@@ -68,7 +68,7 @@ class TestPortalNotRenewing(PortalNotRenewingCase):
         self.refuse(link=True)
         self.assertEndsWithItsTerm()
 
-    def test_link_of_the_notice_leads_to_the_form(self):
+    def test_link_in_the_notice_opens_the_form(self):
         [notice] = self.notices(self.order)
         self.assertIn(f"/my/subscriptions/{self.order.id}/not-renewing?access_token=", notice.body)
         page = self.open(self.page_of(self.order, "/not-renewing", link=True))
@@ -93,14 +93,14 @@ class TestPortalNotRenewing(PortalNotRenewingCase):
         self.refuse(self.portal_user)
         self.assertEndsWithItsTerm()
 
-    def test_quotation_that_has_expired_does_not_matter(self):
+    def test_expired_quotation_does_not_matter(self):
         renewal = self.order.sudo().renewal_ids
         renewal.validity_date = "2027-01-01"
         self.assertRefusable(self.open(renewal.get_portal_url(), self.portal_user))
         self.refuse(self.portal_user)
         self.assertEndsWithItsTerm()
 
-    def test_quotation_that_is_gone_does_not_matter(self):
+    def test_deleted_quotation_does_not_matter(self):
         self.env.cr.execute("DELETE FROM sale_order WHERE id = %s", [self.order.renewal_ids.id])
         self.env.invalidate_all()
         self.assertRefusable(self.page())
@@ -108,12 +108,12 @@ class TestPortalNotRenewing(PortalNotRenewingCase):
         self.nightly("2027-02-28")
         self.assertEqual(self.order.subscription_state, "churned")
 
-    def test_plan_that_lets_customers_do_nothing_does_not_matter(self):
+    def test_plan_without_customer_rights_does_not_matter(self):
         self.assertFalse(self.monthly.user_closable or self.monthly.user_renewable)
         self.refuse(self.colleague)
         self.assertEndsWithItsTerm()
 
-    def test_paused_subscription_can_be_refused(self):
+    def test_renewal_of_a_paused_subscription_can_be_refused(self):
         self.order.subscription_pause()
         self.refuse(self.portal_user)
         self.assertEqual(self.order.term_end_action, "close")
@@ -138,7 +138,7 @@ class TestPortalNotRenewing(PortalNotRenewingCase):
         for words in (self.order.name, "(UTC)", "02/28/2027"):
             self.assertIn(words, text)
 
-    def test_customer_may_renew_after_all(self):
+    def test_customer_may_still_renew_later(self):
         self.monthly.user_renewable = True
         self.refuse(self.portal_user)
         page = self.post(self.page_of(self.order, "/renew"), self.portal_user)
@@ -153,7 +153,7 @@ class TestPortalNotRenewing(PortalNotRenewingCase):
                 self.assertEqual(answer.status_code, 403)
         self.assertStillRenews()
 
-    def test_quotation_of_somebody_else_does_not_open_the_subscription(self):
+    def test_quotation_of_another_customer_does_not_open_the_subscription(self):
         quotation = self.quotation(partner_id=self.stranger.partner_id.id)
         self.env.cr.execute("UPDATE sale_order SET subscription_id = %s WHERE id = %s", [self.order.id, quotation.id])
         self.env.cr.execute("UPDATE sale_order SET subscription_state = 'renewal' WHERE id = %s", [quotation.id])
@@ -168,14 +168,14 @@ class TestPortalNotRenewing(PortalNotRenewingCase):
         self.assertIn("This is a preview", self.text(answer))
         self.assertStillRenews()
 
-    def test_second_time_is_refused(self):
+    def test_second_refusal_is_rejected(self):
         self.refuse(self.portal_user)
         mails = len(self.mails(self.order))
         answer = self.refuse(self.portal_user)
         self.assertEqual((answer.status_code, len(self.mails(self.order))), (409, mails))
         self.assertIn("nothing to stop", self.text(answer))
 
-    def test_what_is_not_announced_is_refused(self):
+    def test_renewal_that_was_not_announced_is_rejected(self):
         for order in (self.subscription(), self.quotation(), self.quotation(plan=False)):
             answer = self.refuse(self.portal_user, order=order)
             self.assertEqual(answer.status_code, 409)
@@ -186,7 +186,7 @@ class TestPortalNotRenewing(PortalNotRenewingCase):
         answer = self.refuse(self.portal_user)
         self.assertEqual((answer.status_code, self.order.subscription_state), (409, "renewed"))
 
-    def test_renewal_without_an_end_or_that_staff_has_changed_is_not_announced_any_more(self):
+    def test_renewal_without_an_end_or_changed_by_staff_is_no_longer_announced(self):
         for values in ({"end_date": False}, {"end_date": "2027-02-28", "term_end_action": "continue"}):
             self.order.write(values)
             self.assertFalse(self.found(self.page(), "subscription_do_not_renew"))

@@ -2,7 +2,7 @@ from .portal_common import PortalCase
 
 
 class TestPortalPage(PortalCase):
-    """D2: the page of a subscription, which is that of its order."""
+    """The page of a subscription, which is that of its order."""
 
     @classmethod
     def setUpClass(cls):
@@ -14,7 +14,7 @@ class TestPortalPage(PortalCase):
         return self.open(self.page_of(order or self.order, **kwargs), user or self.portal_user)
 
     def buttons(self, page):
-        """Return the buttons of the sidebar that a page has."""
+        """Return the sidebar buttons of a page."""
         names = {
             "subscription_pay_now": "pay",
             "subscription_change_payment_method": "card",
@@ -52,13 +52,13 @@ class TestPortalPage(PortalCase):
     def test_next_invoice_has_date_and_amount(self):
         self.assertEqual(self.text(self.page(), "subscription_next_invoice"), "01/31/2027 $ 100.00")
 
-    def test_next_invoice_includes_what_is_invoiced_once(self):
+    def test_next_invoice_includes_one_time_lines(self):
         order = self.subscription(lines=[self.line(quantity=2), self.line(self.one_time_product)])
         self.assertEqual(self.text(self.page(order=order), "subscription_next_amount"), "$ 230.00")
         self.invoice(order)
         self.assertEqual(self.text(self.page(order=order), "subscription_next_amount"), "$ 200.00")
 
-    def test_next_invoice_after_a_pause_is_a_part(self):
+    def test_next_invoice_after_a_pause_is_prorated(self):
         order = self.subscription(start="2027-01-31")
         self.invoice(order)
         order.subscription_pause()
@@ -114,19 +114,19 @@ class TestPortalPage(PortalCase):
         self.assertEqual(page.status_code, 403)
         self.assertNotIn(self.order.name, page.text)
 
-    def test_missing_order_is_refused_as_one_of_others(self):
+    def test_missing_order_is_refused_like_the_order_of_another_customer(self):
         refused = self.open(self.page_of(self.order), self.stranger)
         for order_id in (self.order.id + 1000, 2**31, 10**30, 0):
             page = self.open(f"/my/subscriptions/{order_id}", self.stranger)
             self.assertEqual(page.status_code, 403)
             self.assertEqual(self.text(page, "subscription_refusal"), self.text(refused, "subscription_refusal"))
 
-    def test_nobody_is_sent_to_the_login_and_back(self):
+    def test_anonymous_visitor_is_sent_to_the_login_and_back(self):
         answer = self.open(self.page_of(self.order), allow_redirects=False)
         self.assertEqual(answer.status_code, 303)
         self.assertIn(f"redirect=%2Fmy%2Fsubscriptions%2F{self.order.id}", answer.headers["Location"])
 
-    def test_ordinary_order_shows_nothing_of_it(self):
+    def test_ordinary_order_shows_nothing_about_subscriptions(self):
         order = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
         order.action_confirm()
         page = self.open(f"/my/orders/{order.id}", self.portal_user)
@@ -166,13 +166,13 @@ class TestPortalPage(PortalCase):
         order = self.subscription(partner_id=self.salesperson.partner_id.id)
         self.assertFalse(self.found(self.open(self.page_of(order), self.salesperson), "subscription_preview"))
 
-    def test_button_preview_leads_there(self):
+    def test_preview_button_opens_the_page(self):
         url = self.order.action_preview_sale_order()["url"]
         self.assertTrue(self.found(self.open(url, self.salesperson), "subscription_preview"))
 
-    # What it costs
+    # Queries
 
-    def test_page_takes_hardly_more_queries_than_that_of_an_ordinary_order(self):
+    def test_page_takes_few_more_queries_than_an_ordinary_order(self):
         ordinary = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
         ordinary.action_confirm()
         ordinary.sudo()._create_invoices().action_post()

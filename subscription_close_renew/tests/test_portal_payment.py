@@ -12,7 +12,7 @@ from .portal_common import PortalCase
 
 @tagged("post_install", "-at_install")
 class PortalPaymentCase(PortalCase):
-    """A customer with two cards, one of which pays a subscription."""
+    """A customer with two cards, one used for a subscription."""
 
     @classmethod
     def setUpClass(cls):
@@ -21,16 +21,16 @@ class PortalPaymentCase(PortalCase):
         cls.second = cls.card(payment_details="1111")
         cls.order = cls.subscription(card=cls.first)
 
-    # What people do
+    # Actions of users
 
     def choose(self, token_id, user=None, order=None, link=False, csrf=True, follow=False):
         """Choose a payment method for a subscription in the portal.
 
-        :param token_id: what the form sends
-        :param user: who does (nobody who is logged in, if not given)
-        :param bool link: whether the access token of the order is part of the address
-        :param bool csrf: whether the form has its token
-        :param bool follow: whether to follow the redirection that ends it
+        :param token_id: the value sent by the form
+        :param user: the user (by default, not logged in)
+        :param bool link: whether the URL includes the access token of the order
+        :param bool csrf: whether the form includes the CSRF token
+        :param bool follow: whether to follow the final redirection
         """
         order = order or self.order
         self.authenticate(user and user.login, user and user.login)
@@ -44,7 +44,7 @@ class PortalPaymentCase(PortalCase):
         url = f"/my/orders/{order.id}/payment-method"
         return f"{url}?access_token={order.sudo()._portal_ensure_token()}" if link else url
 
-    # What they see
+    # Page contents
 
     def order_page(self, user=None, link=False):
         url = self.order.sudo().get_portal_url() if link else f"/my/orders/{self.order.id}"
@@ -54,7 +54,7 @@ class PortalPaymentCase(PortalCase):
         """Return the payment methods that a page offers, by id."""
         return {int(value) for value in html.fromstring(response.text).xpath("//input[@name='token_id']/@value")}
 
-    # What must hold
+    # Assertions
 
     def assertUnchanged(self, token=None):
         self.assertEqual(self.order.sudo().payment_token_id, token or self.first)
@@ -67,7 +67,7 @@ class PortalPaymentCase(PortalCase):
 
 
 class TestPortalPayment(PortalPaymentCase):
-    """D and F6: what customers see of the payments of their subscription, and how they change the payment method."""
+    """What customers see of the payments of their subscription, and how they change the payment method."""
 
     def test_order_page_shows_next_invoice_and_payment_method(self):
         page = self.order_page(self.portal_user)
@@ -94,7 +94,7 @@ class TestPortalPayment(PortalPaymentCase):
             self.assertEqual(self.text(page, "subscription_payment_method"), "A stored payment method is charged")
             self.assertNotIn("4242", page.text)
 
-    def test_order_page_tells_that_the_payment_method_cannot_be_charged(self):
+    def test_order_page_says_that_the_payment_method_cannot_be_charged(self):
         self.first.subscription_valid_until = "2027-01-30"
         self.assertIn("has expired", self.text(self.order_page(self.portal_user), "subscription_payment"))
 
@@ -107,7 +107,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.order.subscription_pause()
         self.assertIn("paused", self.text(self.order_page(self.portal_user), "subscription_next_invoice"))
 
-    def test_quotation_ended_and_ordinary_order_show_nothing_of_it(self):
+    def test_quotation_ended_and_ordinary_order_show_no_payment_method(self):
         for order in (self.quotation(), self.churned_subscription(), self.ordinary_order()):
             page = self.open(order.sudo().get_portal_url(), self.portal_user)
             self.assertEqual(page.status_code, 200)
@@ -120,7 +120,7 @@ class TestPortalPayment(PortalPaymentCase):
 
     # A declined payment
 
-    def test_declined_payment_is_told_with_both_ways_out(self):
+    def test_declined_payment_is_shown_with_both_solutions(self):
         with self.provider("declined"):
             self.bill()
         page = self.order_page(self.portal_user)
@@ -133,7 +133,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertEqual(len(pay_now), 1)
         self.assertIn("Pay Now", self.text(self.open(pay_now[0])))
 
-    def test_payment_that_waits_for_an_earlier_one_is_not_called_declined(self):
+    def test_payment_waiting_for_an_earlier_one_is_not_called_declined(self):
         self.monthly.retry_days = "60"
         with self.provider("declined"):
             self.bill()
@@ -143,7 +143,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertIn("was declined: Insufficient funds.", told[0])
         self.assertIn("on hold: An earlier period has to be paid first.", told[1])
 
-    def test_payment_declined_for_good_is_told(self):
+    def test_final_decline_is_shown(self):
         self.monthly.retry_days = False
         with self.provider("declined"):
             self.bill()
@@ -159,20 +159,20 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertIn("Pay Now", told)
         self.assertNotIn("Change Payment Method", told)
 
-    def test_declined_payment_is_not_tried_again_during_a_pause(self):
+    def test_declined_payment_is_not_retried_during_a_pause(self):
         with self.provider("declined"):
             self.bill()
         self.order.subscription_pause()
         page = self.choose(self.second.id, self.portal_user, follow=True)
         self.assertIn("We won't try again while", self.text(page, "subscription_payment_declined"))
 
-    def test_declined_and_then_paid_is_told_no_more(self):
+    def test_declined_then_paid_is_no_longer_shown(self):
         with self.provider("declined", "done"):
             self.bill()
             self.bill("2027-02-01")
         self.assertFalse(self.text(self.order_page(self.portal_user), "subscription_payment_declined"))
 
-    # A payment whose outcome is not known
+    # Payment outcome unknown
 
     def test_payment_under_way_shows_no_pay_button(self):
         with self.provider("declined", requests.Timeout()):
@@ -210,7 +210,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertNotIn("o_payment_form", page.text)
         self.assertIn("is being processed", self.text(page, "subscription_payment_under_way"))
 
-    def test_paid_invoice_of_a_subscription_in_exception_says_nothing_of_it(self):
+    def test_paid_invoice_of_a_subscription_in_exception_does_not_mention_it(self):
         with self.provider("done", requests.Timeout()):
             self.bill()
             self.bill("2027-02-28")
@@ -228,7 +228,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertEqual(checked, [str(self.first.id)])
         self.assertEqual(self.text(page).count("Current"), 1)
 
-    def test_page_offers_nothing_that_cannot_be_charged(self):
+    def test_page_offers_only_payment_methods_that_can_be_charged(self):
         archived, expired = self.card(), self.card(subscription_valid_until="2027-01-30")
         archived.active = False
         elsewhere = self.card()
@@ -298,7 +298,7 @@ class TestPortalPayment(PortalPaymentCase):
             self.bill()
         self.assertEqual(self.charges(self.order).token_id, self.second)
 
-    def test_declined_payment_is_tried_with_the_new_payment_method_at_the_next_run(self):
+    def test_declined_payment_is_retried_with_the_new_payment_method_at_the_next_run(self):
         with self.provider("declined", "done"):
             self.bill()
             self.assertDates(self.order.period_ids, retry_date="2027-02-01")
@@ -309,7 +309,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertEqual(self.charges(self.order).mapped("token_id"), self.first | self.second)
         self.assertEqual(self.order.period_ids.status, "paid")
 
-    def test_payment_declined_for_good_is_tried_with_the_new_payment_method(self):
+    def test_finally_declined_payment_is_retried_with_the_new_payment_method(self):
         self.monthly.retry_days = False
         with self.provider("declined", "done"):
             self.bill()
@@ -317,7 +317,7 @@ class TestPortalPayment(PortalPaymentCase):
             self.bill()
         self.assertEqual(self.order.period_ids.status, "paid")
 
-    def test_same_payment_method_again_is_no_way_to_be_tried_sooner(self):
+    def test_same_payment_method_again_does_not_bring_the_retry_forward(self):
         with self.provider("declined"):
             self.bill()
         self.choose(self.first.id, self.portal_user)
@@ -334,7 +334,7 @@ class TestPortalPayment(PortalPaymentCase):
             self.bill()
         self.assertEqual(self.charges(self.order)[-1].token_id, self.second)
 
-    # Who may not
+    # Refused
 
     def test_anonymous_is_sent_to_the_login_and_back(self):
         for link in (False, True):
@@ -371,7 +371,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertEqual(page.status_code, 403)
         self.assertNotIn("4242", page.text)
 
-    def test_missing_order_is_refused_as_one_of_others(self):
+    def test_missing_order_is_refused_like_the_order_of_another_customer(self):
         missing = self.open(f"/my/orders/{self.order.id + 1000}/payment-method", self.stranger)
         others = self.open(self.page_of(self.order), self.stranger)
         self.assertEqual((missing.status_code, others.status_code), (403, 403))
@@ -384,7 +384,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertEqual(self.choose(own.id, self.salesperson).status_code, 403)
         self.assertUnchanged()
 
-    def test_payment_method_of_somebody_else_is_refused(self):
+    def test_payment_method_of_another_customer_is_refused(self):
         others = self.card(self.stranger.partner_id)
         colleagues = self.card(self.colleague.partner_id)
         for token in (others, colleagues):
@@ -393,12 +393,12 @@ class TestPortalPayment(PortalPaymentCase):
             self.assertIn("Please choose one of your payment methods", self.text(answer))
         self.assertUnchanged()
 
-    def test_no_payment_method_and_nonsense_are_refused(self):
+    def test_missing_and_invalid_payment_methods_are_refused(self):
         for token_id in ("", "0", "-1", "abc", str(2**40), f"{self.second.id}; drop"):
             self.assertEqual(self.choose(token_id, self.portal_user).status_code, 400, token_id)
         self.assertUnchanged()
 
-    def test_subscription_that_does_not_run_is_refused(self):
+    def test_subscription_that_is_not_running_is_refused(self):
         for order in (self.quotation(), self.churned_subscription(), self.ordinary_order()):
             answer = self.choose(self.second.id, self.portal_user, order, link=True)
             self.assertEqual(answer.status_code, 403)
@@ -410,7 +410,7 @@ class TestPortalPayment(PortalPaymentCase):
         self.assertEqual(self.choose(self.second.id, self.portal_user, csrf=False).status_code, 400)
         self.assertUnchanged()
 
-    def test_model_refuses_what_cannot_be_charged(self):
+    def test_model_refuses_payment_methods_that_cannot_be_charged(self):
         others = self.card(self.stranger.partner_id)
         with self.assertRefused("belongs to another customer"):
             self.order.sudo()._use_payment_token(others)

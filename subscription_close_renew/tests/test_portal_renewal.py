@@ -18,9 +18,9 @@ class PortalRenewalCase(PortalCase):
 
 
 class TestPortalRenewal(PortalRenewalCase):
-    """E10: the customer renews a subscription."""
+    """The customer renews a subscription."""
 
-    def test_customer_is_led_to_the_renewal_quotation_to_be_signed(self):
+    def test_customer_is_redirected_to_the_renewal_quotation_to_sign(self):
         page = self.renew_in_portal(self.portal_user)
         [renewal] = self.quotations()
         self.assertEqual(page.status_code, 200)
@@ -29,7 +29,7 @@ class TestPortalRenewal(PortalRenewalCase):
         self.assertEqual((renewal.subscription_state, renewal.state), ("renewal", "sent"))
         self.assertEqual(self.order.subscription_state, "progress")
 
-    def test_quotation_says_what_it_renews_and_from_when_on(self):
+    def test_quotation_says_what_it_renews_and_from_when(self):
         page = self.renew_in_portal(self.portal_user)
         self.assertEqual(
             self.text(page, "subscription_renewal_notice"),
@@ -41,7 +41,7 @@ class TestPortalRenewal(PortalRenewalCase):
         self.assertEqual(len(urls), 1)
         self.assertEqual(len(self.quotations()), 1)
 
-    def test_quotation_that_the_salesperson_made_is_opened(self):
+    def test_quotation_created_by_the_salesperson_is_opened(self):
         renewal = self.renewal(self.order)
         page = self.renew_in_portal(self.portal_user)
         self.assertIn(f"/my/orders/{renewal.id}", page.url)
@@ -51,14 +51,14 @@ class TestPortalRenewal(PortalRenewalCase):
         self.renew_in_portal(link=True)
         self.assertEqual(len(self.quotations()), 1)
 
-    def test_quotation_says_who_asked_for_it(self):
+    def test_quotation_says_who_requested_it(self):
         self.renew_in_portal(self.colleague)
         renewal = self.quotations()
         self.assertIn("The customer asked for this renewal in the portal.", self.chatter(renewal))
         self.assertIn(self.colleague.partner_id, renewal.message_ids.author_id)
         self.assertEqual(renewal.user_id, self.salesperson)
 
-    def test_confirmed_renewal_takes_the_place_of_the_subscription(self):
+    def test_confirmed_renewal_replaces_the_subscription(self):
         self.renew_in_portal(self.portal_user)
         renewal = self.quotations()
         renewal.with_user(self.salesperson).action_confirm()
@@ -69,7 +69,7 @@ class TestPortalRenewal(PortalRenewalCase):
         ]
         self.assertEqual(status, ["Renewed", "In Progress"])
 
-    def test_button_is_there_if_the_plan_allows(self):
+    def test_button_is_shown_if_the_plan_allows_it(self):
         page = self.open(self.page_of(self.order), self.portal_user)
         self.assertEqual(self.text(page, "subscription_renew"), "Renew")
         self.monthly.user_renewable = False
@@ -100,7 +100,7 @@ class TestPortalRenewal(PortalRenewalCase):
         self.monthly.user_renewable = False
         self.assertNotRenewed(self.renew_in_portal(self.portal_user), 403, "can't be renewed online")
 
-    def test_first_period_that_is_not_paid_is_refused_and_what_to_do_is_said(self):
+    def test_unpaid_first_period_is_refused_with_instructions(self):
         for order in (self.subscription(), self.subscription()):
             answer = self.renew_in_portal(self.portal_user, order)
             self.assertNotRenewed(answer, 403, "Please pay its invoice", order)
@@ -121,8 +121,8 @@ class TestPortalRenewal(PortalRenewalCase):
         answer = self.renew_in_portal(self.portal_user, renewed)
         self.assertEqual((answer.status_code, len(self.quotations(renewed))), (409, 1))
 
-    def test_quotations_that_are_declined_again_and_again_are_refused(self):
-        """Each of them is told to the staff."""
+    def test_quotations_declined_repeatedly_are_refused(self):
+        """Each of them notifies staff."""
         for _time in range(3):
             self.renew_in_portal(self.portal_user)
             self.quotations().filtered(lambda renewal: renewal.state == "sent")._action_cancel()
@@ -146,7 +146,7 @@ class TestPortalRenewal(PortalRenewalCase):
 
 
 class TestPortalRenewalTour(PortalRenewalCase):
-    """E10: renewed and paid with the stored card, in the browser."""
+    """Renewing and paying with the stored card, in the browser."""
 
     def setUp(self):
         super().setUp()

@@ -10,7 +10,7 @@ CLOSING = "/subscriptions/close"
 
 
 class TestPortalRequests(PortalCase):
-    """Only a form does something, and what no browser sends breaks nothing."""
+    """Only forms change data, and malformed requests break nothing."""
 
     @classmethod
     def setUpClass(cls):
@@ -31,14 +31,14 @@ class TestPortalRequests(PortalCase):
         return response
 
     def own_rules(self):
-        """Return the routes that come from this addon."""
+        """Return the routes of this addon."""
         http = self.env["ir.http"]
         with patch.object(threading.current_thread(), "dbname", self.cr.dbname, create=True):
             rules = list(http.routing_map().iter_rules())
         return [rule for rule in rules if http._is_subscription_route(rule.endpoint)]
 
     def forms(self):
-        """Return the addresses that do something, with what they need to do it."""
+        """Return the addresses that change data, with the required form values."""
         order = f"/my/subscriptions/{self.order.id}"
         return {
             f"{order}/close": {"reason_id": self.reason.id},
@@ -65,11 +65,11 @@ class TestPortalRequests(PortalCase):
                     query = {"access_token": self.token, **data}
                     answer = self.request(method, url, self.portal_user, params=query)
                     self.assertEqual(self.state(), before)
-                    # An address that shows a page, too, does so without its text.
+                    # An address that also shows a page answers without a body.
                     self.assertIn(answer.status_code, (200,) if method == "HEAD" and self.shows_page(url) else (405,))
 
     @mute_logger("odoo.http")
-    def test_address_that_only_a_form_may_call_says_so(self):
+    def test_post_only_addresses_reject_other_methods(self):
         for action in ("close", "keep", "renew", "do-not-renew"):
             for method in ("OPTIONS", "HEAD", "GET", "PUT", "PATCH", "DELETE"):
                 with self.subTest(action, method=method):
@@ -89,7 +89,7 @@ class TestPortalRequests(PortalCase):
     def shows_page(self, url):
         return url.startswith(CLOSING) or url.endswith("/payment-method")
 
-    # Junk
+    # Malformed input
 
     @mute_logger("odoo.http")
     def test_junk_in_an_address_breaks_nothing(self):

@@ -23,7 +23,7 @@ class PortalTourCase(PortalCase):
 
 
 class TestPortalTours(PortalTourCase):
-    """D: the customer, in the browser."""
+    """The customer in the browser."""
 
     def test_customer_closes_a_subscription(self):
         self.tour("/my", "subscription_portal_close")

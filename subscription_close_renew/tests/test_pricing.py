@@ -50,7 +50,7 @@ class TestPricing(TransactionCase):
         self.assertEqual(self._order(self.monthly).order_line.price_unit, 12.0)
         self.assertEqual(self._order(self.yearly).order_line.price_unit, 120.0)
 
-    def test_price_of_the_pricelist_comes_before_that_of_all(self):
+    def test_price_of_the_pricelist_precedes_the_general_price(self):
         self._price(self.monthly, 9.0, pricelist_id=self.pricelist.id)
         self._price(self.monthly, 12.0)
         self.assertEqual(self._order(self.monthly).order_line.price_unit, 9.0)
@@ -126,14 +126,14 @@ class TestPricing(TransactionCase):
             form.plan_id = self.yearly
         self.assertEqual(order.order_line.price_unit, 120.0)
 
-    def test_price_set_by_hand_stays_when_the_plan_changes(self):
+    def test_manual_price_stays_when_the_plan_changes(self):
         self._price(self.yearly, 120.0)
         order = self._order(self.monthly)
         order.order_line.price_unit = 5.0
         order.plan_id = self.yearly
         self.assertEqual(order.order_line.price_unit, 5.0)
 
-    def test_recurring_prices_stay_out_of_the_ordinary_price_tab(self):
+    def test_recurring_prices_are_not_in_the_ordinary_price_tab(self):
         item = self._price(self.monthly, 12.0)
         template = self.product.product_tmpl_id
         self.assertNotIn(item, template.pricelist_rule_ids)

@@ -11,7 +11,7 @@ PAGE = "/subscriptions/close"
 
 
 class TestPublicClosing(PortalCase):
-    """A subscription is closed without a login, confirmed by a link that only its email address gets."""
+    """A subscription is closed without a login, confirmed by a link sent only to its email address."""
 
     @classmethod
     def setUpClass(cls):
@@ -30,7 +30,7 @@ class TestPublicClosing(PortalCase):
         return self.post(PAGE, reference=reference, email=email, **kwargs)
 
     def link_mails(self):
-        """Let the scheduled action look at what was asked for, and return the mails with a link, to whomever."""
+        """Process the requests with the scheduled action, and return all mails with a link."""
         self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_close_request")
         return self.env["mail.mail"].search([("subject", "like", "confirm that you want to close")], order="id")
 
@@ -42,7 +42,7 @@ class TestPublicClosing(PortalCase):
         self.ask()
         return self.link_in(self.link_mails())
 
-    # The way
+    # The normal case
 
     def test_customer_closes_without_a_login(self):
         self.assertIn("a link is on its way", self.text(self.ask(), "public_closing_asked"))
@@ -66,7 +66,7 @@ class TestPublicClosing(PortalCase):
         [receipt] = self.mails(self.order)
         self.assertIn("as your receipt", receipt.body)
 
-    def test_whoever_is_logged_in_in_this_browser_is_not_the_author(self):
+    def test_user_logged_in_in_the_browser_is_not_the_author(self):
         link = self.asked_for_link()
         self.post(link, self.salesperson)
         message = self.order.sudo().message_ids.filtered("tracking_value_ids").sorted("id")[-1]
@@ -79,32 +79,32 @@ class TestPublicClosing(PortalCase):
         self.assertEqual(self.order.subscription_state, "progress")
         self.assertDates(self.order, end_date="2027-02-28")
 
-    def test_reference_of_what_was_renewed_closes_what_runs(self):
+    def test_reference_of_a_renewed_subscription_closes_its_renewal(self):
         order = self.paid_subscription()
         renewal = self.renewed_by(order)
         self.ask(order.name)
         self.post(self.link_in(self.link_mails()))
         self.assertEqual((order.subscription_state, renewal.subscription_state), ("renewed", "churned"))
 
-    def test_small_letters_spaces_and_the_address_of_the_payer_do(self):
+    def test_lower_case_spaces_and_the_address_of_the_payer_are_accepted(self):
         payer = self.env["res.partner"].create({"name": "Payer", "email": "Payer <PAYER@example.com>"})
         self.order.partner_invoice_id = payer
         self.ask(f" {self.order.name.lower()} ", " Payer@Example.com ")
         self.assertEqual(self.link_mails().email_to, "payer@example.com")
 
-    def test_address_that_mails_go_to_for_want_of_another_does(self):
+    def test_fallback_mail_address_is_accepted(self):
         self.customer.commercial_partner_id.email = "firm@example.com"
         self.customer.email = False
         self.ask(email="firm@example.com")
         self.assertEqual(self.link_mails().email_to, "firm@example.com")
 
-    def test_number_that_two_companies_use_closes_what_is_not_about_to_close(self):
+    def test_number_used_by_two_companies_closes_the_one_not_yet_scheduled_to_close(self):
         other = self.subscription(name=self.order.name)
         other.subscription_close(self.reason.id, when="date", date="2027-02-10")
         self.post(self.asked_for_link())
         self.assertEqual(self.order.subscription_state, "churned")
 
-    def test_link_that_cannot_be_mailed_is_told_to_staff(self):
+    def test_link_that_cannot_be_mailed_is_reported_to_staff(self):
         template = self.env.ref("subscription_close_renew.mail_template_public_closing")
         self.ask()
         failing = patch.object(type(template), "_generate_template", side_effect=ValueError("Out of ink"))
@@ -118,7 +118,7 @@ class TestPublicClosing(PortalCase):
         self.assertIn("Out of ink", failed.note)
         self.assertIn("Restore the template", missing.note)
 
-    # Nothing is learnt
+    # No information is disclosed
 
     def test_answer_is_the_same_whether_or_not_they_match(self):
         def answer(reference, email):
@@ -134,12 +134,12 @@ class TestPublicClosing(PortalCase):
         self.assertEqual(len(answers), 1)
         self.assertEqual(self.link_mails().mapped("email_to"), [self.address])
 
-    def test_nothing_is_looked_for_before_the_answer(self):
+    def test_nothing_is_looked_up_before_the_answer(self):
         with patch.object(type(self.requests), "_find_order") as find_order:
             self.ask()
         find_order.assert_not_called()
 
-    def test_only_what_matches_gets_a_link(self):
+    def test_only_matching_requests_get_a_link(self):
         quotation = self.quotation()
         ordinary = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
         ordinary.action_confirm()
@@ -195,7 +195,7 @@ class TestPublicClosing(PortalCase):
             self.assertEqual(self.post(link).status_code, 403)
         self.assertEqual(self.order.subscription_state, "progress")
 
-    def test_made_up_link_closes_nothing(self):
+    def test_forged_link_closes_nothing(self):
         link = self.asked_for_link()
         other = self.subscription()
         for token in (
@@ -212,7 +212,7 @@ class TestPublicClosing(PortalCase):
         self.assertEqual({self.order.subscription_state, other.subscription_state}, {"progress"})
 
     def kept_since(self, link):
-        """Return the answer to a link by which the subscription was closed, and kept since."""
+        """Return the response to a link that closed a subscription which was kept since."""
         self.monthly.user_closable_when = "period_end"
         self.invoice(self.order)
         self.post(link)
@@ -233,7 +233,7 @@ class TestPublicClosing(PortalCase):
         self.assertEqual(self.post(second).status_code, 403)
         self.assertFalse(self.order.is_closing)
 
-    def test_new_link_closes_what_was_kept(self):
+    def test_new_link_closes_a_kept_subscription(self):
         self.kept_since(self.asked_for_link())
         self.ask()
         self.post(self.link_in(self.link_mails()[-1]))
@@ -267,7 +267,7 @@ class TestPublicClosing(PortalCase):
         self.assertEqual(self.ask(csrf=False).status_code, 400)
         self.assertEqual(self.order.subscription_state, "progress")
 
-    def test_closed_already_is_told(self):
+    def test_page_says_that_the_subscription_is_already_closed(self):
         link = self.asked_for_link()
         self.post(link)
         again = self.post(link)
@@ -293,7 +293,7 @@ class TestPublicClosing(PortalCase):
             self.assertEqual(answer.status_code, 404)
         self.assertEqual(self.order.subscription_state, "progress")
 
-    def test_company_that_has_it_off_is_left_out(self):
+    def test_company_with_the_page_disabled_is_left_out(self):
         link = self.asked_for_link()
         self.company.subscription_public_closing = False
         self.make_company("Another").subscription_public_closing = True
@@ -307,7 +307,7 @@ class TestPublicClosing(PortalCase):
         self.assertTrue(settings.subscription_public_closing)
         self.assertTrue(settings.subscription_public_closing_url.endswith(PAGE))
 
-    def test_buttons_are_worded_as_the_law_wants(self):
+    def test_buttons_use_the_wording_required_by_law(self):
         for lang, labels in (
             ("de_DE", ("Verträge hier kündigen", "jetzt kündigen")),
             ("de_CH", ("Verträge hier kündigen", "jetzt kündigen")),
@@ -317,7 +317,7 @@ class TestPublicClosing(PortalCase):
             self.env["res.lang"]._activate_lang(lang)
             self.assertEqual(self.requests.with_context(lang=lang)._get_legal_labels(), labels)
 
-    def test_page_speaks_the_language_of_the_law(self):
+    def test_page_uses_the_wording_of_the_law(self):
         self.env["res.lang"]._activate_lang("de_DE")
         link = self.asked_for_link()
         self.log_in(None)

@@ -16,7 +16,7 @@ INTERVALS = [
     ("year", 1),
     ("year", 3),
 ]
-# 28 to 31 of each month, in ordinary years, leap years and around 2100, which is none.
+# The 28th to 31st of each month, in ordinary years, leap years and around 2100, which is not a leap year.
 ANCHORS = [
     date(year, month, day)
     for year in (2023, 2024, 2027, 2096, 2099, 2100)
@@ -52,7 +52,7 @@ class TestRecurrence(BaseCase):
                 self.assertEqual(next_start(anchor, end - timedelta(days=1), value, unit), end)
                 index += 1
 
-    def test_every_day_lies_in_exactly_its_period(self):
+    def test_every_day_lies_in_exactly_one_period(self):
         for anchor in (date(2024, 1, 31), date(2024, 2, 29), date(2027, 12, 30)):
             for unit, value in INTERVALS:
                 for offset in range(-800, 800):

@@ -13,7 +13,7 @@ class TestRenewProgressTours(test_tours.SubscriptionTourCase):
         wizards.create({})._create_payments()
         return order
 
-    def test_three_are_renewed_from_the_list_and_one_that_cannot_is_left(self):
+    def test_three_are_renewed_from_the_list_and_the_fourth_is_left_out(self):
         orders = self.env["sale.order"].union(*(self._paid_subscription() for _number in range(3)))
         unpaid = self._subscription()
         action = self.env["ir.actions.act_window"].create(

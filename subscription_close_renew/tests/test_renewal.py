@@ -12,7 +12,7 @@ from .payment_common import SubscriptionPaymentCommon
 
 @tagged("post_install", "-at_install")
 class TestRenewConditions(SubscriptionCommon):
-    """E1: what is missing is said, and what to do about it."""
+    """A refusal says what is missing and what to do about it."""
 
     @classmethod
     def setUpClass(cls):
@@ -51,7 +51,7 @@ class TestRenewConditions(SubscriptionCommon):
         invoice = self.invoice(order)
         self.assertNotRenewed(order, f"The invoice {invoice.name} of the first period of {order.name} is not paid")
 
-    def test_payment_of_a_part_is_not_enough(self):
+    def test_partial_payment_is_not_enough(self):
         order = self.subscription()
         invoice = self.invoice(order)
         wizards = self.env["account.payment.register"].with_user(self.accountant)
@@ -99,11 +99,11 @@ class TestRenewConditions(SubscriptionCommon):
         order.sudo().payment_exception = True
         self.assertNotRenewed(order, "resolve the payment failure")
 
-    def test_nothing_selected_is_said(self):
+    def test_empty_selection_is_reported(self):
         with self.assertRefused("Select at least one"):
             self.env["sale.order"].action_subscription_renew()
 
-    def test_none_of_several_says_why_of_each(self):
+    def test_refusal_of_several_gives_the_reason_for_each(self):
         orders = self.subscription() | self.churned_subscription()
         with self.assertRefused(f"(?s){orders[0].name} is not invoiced.*{orders[1].name} has been closed"):
             orders.action_subscription_renew()
@@ -111,7 +111,7 @@ class TestRenewConditions(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestRenewalQuotation(SubscriptionPaymentCommon):
-    """E2, E3, E5: the quotation is filled in, found again and linked."""
+    """The quotation is filled in, found again and linked."""
 
     @classmethod
     def setUpClass(cls):
@@ -133,7 +133,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         order = self.order
         self.assertEqual(order.subscription_renew(), order.subscription_renew())
 
-    def test_quotation_that_was_sent_is_found_again(self):
+    def test_sent_quotation_is_found_again(self):
         order = self.order
         renewal = self.renewal(order)
         renewal.action_quotation_sent()
@@ -145,7 +145,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         renewal.user_id = self.sales_lead
         self.assertEqual(order.subscription_renew(), renewal.id)
 
-    def test_quotation_is_found_also_when_nothing_new_could_be_made(self):
+    def test_quotation_is_found_even_when_no_new_one_could_be_created(self):
         order = self.order
         renewal = self.renewal(order)
         order.subscription_pause()
@@ -169,7 +169,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         names = ("partner_id", "partner_invoice_id", "partner_shipping_id", "payment_term_id", "note", "plan_id")
         self.assertEqual([renewal[name] for name in names], [order[name] for name in names])
 
-    def test_salesperson_stays_also_when_a_colleague_renews(self):
+    def test_salesperson_is_kept_when_a_colleague_renews(self):
         order = self.order
         self.assertEqual(self.renewal(order, user=self.sales_lead).user_id, self.salesperson)
 
@@ -177,7 +177,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         order = self.paid_subscription(card=self.card())
         self.assertEqual(self.renewal(order).payment_token_id, order.payment_token_id)
 
-    def test_term_of_the_plan_may_have_changed_and_the_subscriptions_stays(self):
+    def test_term_of_the_subscription_is_kept_when_the_plan_has_changed(self):
         order = self.paid_subscription(term_periods=6, term_end_action="continue")
         self.monthly.term_periods = 3
         renewal = self.renewal(order)
@@ -189,15 +189,15 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         self.assertEqual((line.product_uom_qty, line.price_unit, line.discount), (3, 80.0, 10.0))
         self.assertEqual(line.renewed_line_id, order.order_line)
 
-    def test_description_that_was_agreed_on_stays(self):
+    def test_agreed_description_is_kept(self):
         order = self.paid_subscription(lines=[self.line(name="Coffee, no sugar")])
         self.assertEqual(self.renewal(order).order_line.name, "Coffee, no sugar")
 
-    def test_one_time_lines_stay_behind(self):
+    def test_one_time_lines_are_left_out(self):
         order = self.paid_subscription(lines=[self.line(), self.line(self.one_time_product)])
         self.assertEqual(self.renewal(order).order_line.product_id, self.recurring_product)
 
-    def test_sections_of_recurring_lines_come_along_and_others_do_not(self):
+    def test_sections_of_recurring_lines_are_copied_and_others_are_not(self):
         def section(name):
             return Command.create({"display_type": "line_section", "name": name})
 
@@ -220,7 +220,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         self.assertFalse(renewal.movement_ids)
         self.assertEqual(self.movements(order), [("new", "2027-01-31", 100.0)])
 
-    def test_product_is_added_and_the_others_keep_their_price(self):
+    def test_added_product_does_not_change_the_other_prices(self):
         order = self.paid_subscription(lines=[self.line(price_unit=80.0)])
         tea = self.recurring_product.create(
             {"name": "Tea", "type": "service", "recurring_invoice": True, "list_price": 25.0, "taxes_id": False}
@@ -236,7 +236,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         line.product_uom_qty = 7
         self.assertEqual((line.price_unit, line.discount), (80.0, 5.0))
 
-    def test_list_price_that_changed_meanwhile_is_not_asked_for(self):
+    def test_changed_list_price_is_not_applied(self):
         order = self.order
         self.recurring_product.list_price = 130.0
         line = self.renewal(order).order_line
@@ -253,12 +253,12 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
             body = next(message.body for message in record.sudo().message_ids if words in message.body)
             self.assertRegex(body, f'<a [^>]*data-oe-id="{other.id}"[^>]*>{other.name}</a>'.replace('"', "['\"]"))
 
-    def test_who_renews_does_not_follow_the_subscription(self):
+    def test_user_who_renews_does_not_follow_the_subscription(self):
         order = self.order
         self.renewal(order, user=self.sales_lead)
         self.assertNotIn(self.sales_lead.partner_id, order.message_partner_ids)
 
-    def test_quotation_can_be_renewed_no_further(self):
+    def test_renewal_quotation_cannot_be_renewed(self):
         with self.assertRefused("is not confirmed"):
             self.renewal(self.paid_subscription()).subscription_renew()
 
@@ -279,7 +279,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         self.renewal(order).with_user(self.administrator).unlink()
         self.assertTrue(self.renewal(order).exists())
 
-    def test_cancelled_quotation_is_not_taken_back_while_another_is_open(self):
+    def test_cancelled_quotation_cannot_be_restored_while_another_is_open(self):
         order = self.order
         first = self.renewal(order)
         first.action_cancel()
@@ -287,7 +287,7 @@ class TestRenewalQuotation(SubscriptionPaymentCommon):
         with self.assertRefused("open renewal quotation"):
             first.action_draft()
 
-    def test_cancelled_quotation_can_be_taken_back(self):
+    def test_cancelled_quotation_can_be_restored(self):
         order = self.order
         renewal = self.renewal(order)
         renewal.action_cancel()
@@ -317,7 +317,7 @@ class TestRenewalPricing(SubscriptionCommon):
         order = self.paid_subscription(lines=[self.line(price_unit=79.99)])
         self.assertEqual(self.price_after(order), 82.79)
 
-    def test_raised_price_stays_when_the_quantity_changes(self):
+    def test_raised_price_is_kept_when_the_quantity_changes(self):
         self.monthly.write({"renewal_pricing": "increase", "renewal_increase": 10})
         line = self.renewal(self.paid_subscription()).order_line
         line.product_uom_qty = 4
@@ -352,7 +352,7 @@ class TestRenewalPricing(SubscriptionCommon):
         renewal.plan_id = self.yearly
         self.assertEqual(renewal.order_line.price_unit, 1000.0)
 
-    def test_plan_cannot_lower_prices_by_all_of_them(self):
+    def test_plan_cannot_lower_prices_by_one_hundred_percent(self):
         with self.assertRaisesRegex(Exception, "renewal_increase_possible"), mute_logger("odoo.sql_db"):
             self.monthly.renewal_increase = -100
             self.monthly.flush_recordset()
@@ -360,7 +360,7 @@ class TestRenewalPricing(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestRenewalConfirmed(SubscriptionPaymentCommon):
-    """E6: both change, or neither; no period twice, none skipped."""
+    """Both orders change or neither; no period is billed twice or skipped."""
 
     @classmethod
     def setUpClass(cls):
@@ -368,7 +368,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         cls.order = cls.paid_subscription()
 
     def assertTiled(self, *orders, until):
-        """Check that the orders of a chain bill from 31 January on without a gap and without an overlap."""
+        """Assert that the orders of a chain bill from 31 January on without gaps or overlaps."""
         periods = sorted(period for order in orders for period in self.billed_periods(order))
         ends = [end for _start, end in periods]
         self.assertEqual([start for start, _end in periods], ["2027-01-31", *ends[:-1]])
@@ -397,7 +397,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.bill(until="2027-03-31")
         self.assertTiled(order, renewal, until="2027-04-30")
 
-    def test_confirmed_late_it_begins_after_what_the_parent_was_billed_meanwhile(self):
+    def test_confirmed_late_it_begins_after_the_last_billed_period_of_the_parent(self):
         order = self.order
         renewal = self.renewal(order)
         self.bill(until="2027-03-31")
@@ -406,7 +406,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.bill(until="2027-05-31")
         self.assertTiled(order, renewal, until="2027-06-30")
 
-    def test_confirmed_while_the_parent_is_overdue_the_renewal_bills_what_is_missing(self):
+    def test_renewal_of_an_overdue_parent_bills_the_missing_periods(self):
         order = self.order
         renewal = self.renewal(order)
         with self.on("2027-05-15"):
@@ -445,7 +445,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.renewed_by(order)
         self.assertEqual(draft.state, "draft")
 
-    def test_declined_invoice_of_the_parent_is_left_to_people(self):
+    def test_declined_invoice_of_the_parent_is_left_to_staff(self):
         order = self.paid_subscription(card=self.card())
         renewal = self.renewal(order)
         with self.provider("declined"):
@@ -460,7 +460,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.assertEqual(self.calls, [])
         self.assertDates(renewal, start_date="2027-03-31")
 
-    def test_charge_in_the_air_is_resolved_first(self):
+    def test_unknown_charge_is_resolved_first(self):
         order = self.paid_subscription(card=self.card())
         renewal = self.renewal(order)
         with self.provider(500):
@@ -502,7 +502,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         with self.assertRefused(rf"{renewal.name} cannot be confirmed: {order.name} has been closed \(Churned\)"):
             renewal.action_confirm()
 
-    def test_renewal_whose_plan_came_automatically_keeps_it(self):
+    def test_renewal_keeps_an_automatically_set_plan(self):
         self.company.subscription_default_plan_id = self.monthly
         order = self.paid_subscription(plan=False)
         renewal = self.renewal(order)
@@ -521,7 +521,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
             renewal.action_confirm()
         self.assertEqual((renewal.state, order.subscription_state), ("draft", "progress"))
 
-    def test_product_that_is_not_sold_by_subscription_any_more_is_renewed_as_before(self):
+    def test_product_no_longer_sold_by_subscription_is_renewed_as_before(self):
         self.company.subscription_default_plan_id = self.monthly
         order = self.paid_subscription(plan=False)
         self.recurring_product.recurring_invoice = False
@@ -580,7 +580,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
             order.action_cancel()
         self.assertEqual(renewal.subscription_state, "progress")
 
-    def test_renewal_that_is_cancelled_lets_its_parent_go_on(self):
+    def test_renewal_that_is_cancelled_lets_its_parent_continue(self):
         order = self.order
         renewal = self.renewed_by(order)
         renewal.action_cancel()
@@ -615,7 +615,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
         self.bill(until="2027-02-28")
         self.assertTiled(order, renewal, until="2028-02-28")
 
-    def test_failure_at_the_parent_leaves_the_renewal_a_quotation(self):
+    def test_failure_on_the_parent_leaves_the_renewal_a_quotation(self):
         order = self.order
         renewal = self.renewal(order)
         take_over = patch.object(type(order), "_take_over_mrr", side_effect=ValueError("Out of beans"))
@@ -653,7 +653,7 @@ class TestRenewalConfirmed(SubscriptionPaymentCommon):
 
 @tagged("post_install", "-at_install")
 class TestRenewalLines(SubscriptionCommon):
-    """E2: what a renewal takes along is what Odoo copies, linked as it was."""
+    """A renewal takes over the lines that Odoo copies, with their links."""
 
     def breakfast(self, **values):
         """Return a subscription to a combo: coffee every month, and an installation once."""
@@ -714,14 +714,14 @@ class TestRenewalLines(SubscriptionCommon):
         machine, option = self.renewal(order).order_line
         self.assertEqual(option.linked_line_id, machine)
 
-    def test_option_of_a_product_that_stays_behind_is_renewed_alone(self):
+    def test_option_of_a_product_that_is_left_out_is_renewed_alone(self):
         order = self.paid_subscription(
             lines=[self.line(self.one_time_product, virtual_id="machine"), self.line(linked_virtual_id="machine")]
         )
         option = self.renewal(order).order_line
         self.assertEqual((option.product_id, len(option.linked_line_id)), (self.recurring_product, 0))
 
-    def test_what_odoo_does_not_copy_is_not_renewed(self):
+    def test_lines_that_odoo_does_not_copy_are_not_renewed(self):
         order = self.paid_subscription(lines=[self.line(), self.line(price_unit=7)])
         first = patch.object(type(order), "_get_copiable_order_lines", lambda order: order.order_line[:1])
         with first:
@@ -752,7 +752,7 @@ class TestRenewalLines(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestExpiredRenewal(SubscriptionCommon):
-    """E2: Renew, pressed again, opens the same quotation, and it can be accepted."""
+    """Pressing Renew again opens the same quotation, which can still be accepted."""
 
     @classmethod
     def setUpClass(cls):
@@ -768,16 +768,16 @@ class TestExpiredRenewal(SubscriptionCommon):
         self.assertFalse(renewal.is_expired)
         self.assertGreater(str(renewal.validity_date), "2027-02-10")
 
-    def test_renew_renews_the_validity(self):
+    def test_renew_extends_the_validity(self):
         with self.on("2027-02-10"):
             self.assertValid(self.renewal(self.order))
 
-    def test_renew_in_the_portal_renews_the_validity(self):
+    def test_renew_in_the_portal_extends_the_validity(self):
         with self.on("2027-02-10"):
             renewal = self.order.sudo()._renew_as_customer(self.portal_user)
             self.assertValid(renewal.with_user(self.salesperson))
 
-    def test_renewing_several_renews_the_validity(self):
+    def test_renewing_several_extends_the_validity(self):
         with self.on("2027-02-10"):
             wizards = self.env["sale.subscription.renew.wizard"].with_user(self.salesperson)
             wizard = wizards.create({"order_ids": [Command.set(self.order.ids)]})
@@ -799,7 +799,7 @@ class TestExpiredRenewal(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestSalesHistory(SubscriptionCommon):
-    """E7: all orders of a chain."""
+    """All orders of a chain."""
 
     @classmethod
     def setUpClass(cls):
@@ -816,7 +816,7 @@ class TestSalesHistory(SubscriptionCommon):
         self.assertEqual(self.listed(renewal), order | renewal)
         self.assertEqual((order | renewal).mapped("history_count"), [2, 2])
 
-    def test_history_of_another_subscription_is_another(self):
+    def test_history_lists_no_order_of_another_chain(self):
         self.renewed_by(self.order)
         order = self.subscription()
         self.assertEqual(self.listed(order), order)
@@ -825,7 +825,7 @@ class TestSalesHistory(SubscriptionCommon):
         order = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
         self.assertEqual((order.history_count, order.origin_order_id), (0, order.browse()))
 
-    def test_chain_of_a_running_order_is_not_written_by_hand(self):
+    def test_chain_of_a_running_order_cannot_be_written_manually(self):
         order, other = self.order, self.subscription()
         with self.assertRefused("cannot be set manually"):
             other.subscription_id = order
@@ -849,22 +849,22 @@ class TestRenewalAccess(SubscriptionCommon):
             with self.subTest(method), self.assertRaises(AccessError):
                 getattr(self.order.with_user(self.other_salesperson), method)()
 
-    def test_portal_user_does_not_renew_through_the_external_api(self):
+    def test_portal_user_cannot_renew_through_the_external_api(self):
         for method in ("subscription_renew", "action_subscription_renew"):
             with self.subTest(method), self.assertRaises(AccessError):
                 getattr(self.order.with_user(self.portal_user), method)()
         self.assertFalse(self.order.renewal_ids)
 
-    def test_accountant_makes_no_quotations(self):
+    def test_accountant_cannot_create_renewal_quotations(self):
         with self.assertRaises(AccessError):
             self.order.with_user(self.accountant).subscription_renew()
 
-    def test_who_sees_all_documents_renews_the_order_of_a_colleague(self):
+    def test_salesperson_with_all_documents_renews_the_order_of_a_colleague(self):
         renewal = self.renewal(self.order, user=self.sales_lead)
         renewal.action_confirm()
         self.assertEqual(self.order.subscription_state, "renewed")
 
-    def test_renewal_of_a_colleagues_subscription_is_confirmed_by_who_sells_it(self):
+    def test_renewal_of_a_colleagues_subscription_is_confirmed_by_its_salesperson(self):
         renewal = self.renewal(self.order, user=self.sales_lead)
         renewal.user_id = self.other_salesperson
         renewal.with_user(self.other_salesperson).action_confirm()
@@ -886,7 +886,7 @@ class TestRenewalAccess(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestRenewalMail(SubscriptionCommon):
-    """E4: Send by Email."""
+    """Send by Email."""
 
     @classmethod
     def setUpClass(cls):
@@ -901,14 +901,14 @@ class TestRenewalMail(SubscriptionCommon):
         renewal = self.renewal(self.order)
         self.assertEqual(self.template(renewal), self.env.ref("subscription_close_renew.mail_template_renewal"))
 
-    def test_ordinary_quotation_is_sent_with_odoos_own(self):
+    def test_ordinary_quotation_is_sent_with_odoos_template(self):
         quotation = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
         self.assertEqual(self.template(quotation), self.env.ref("sale.email_template_edi_sale"))
 
-    def test_first_quotation_of_a_subscription_is_sent_with_odoos_own(self):
+    def test_first_quotation_of_a_subscription_is_sent_with_odoos_template(self):
         self.assertEqual(self.template(self.quotation()), self.env.ref("sale.email_template_edi_sale"))
 
-    def test_confirmed_renewal_is_sent_with_odoos_own(self):
+    def test_confirmed_renewal_is_sent_with_odoos_template(self):
         renewal = self.renewed_by(self.order)
         self.assertEqual(self.template(renewal), renewal._get_confirmation_template())
 
@@ -916,7 +916,7 @@ class TestRenewalMail(SubscriptionCommon):
         renewal = self.renewal(self.order)
         self.assertEqual(self.template(renewal, proforma=True), self.env.ref("sale.email_template_proforma"))
 
-    def test_template_says_what_is_renewed_from_when_on_and_for_how_much(self):
+    def test_template_says_what_is_renewed_from_when_and_for_how_much(self):
         renewal = self.renewal(self.order)
         template = self.env.ref("subscription_close_renew.mail_template_renewal")
         mail = template._generate_template(renewal.ids, ("subject", "body_html"))[renewal.id]

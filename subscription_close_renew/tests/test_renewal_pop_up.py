@@ -24,7 +24,7 @@ class TestRenewalPopUp(SubscriptionCommon):
         return wizards.create({"order_ids": [Command.set(orders.ids)], **values})
 
     def failing(self, bad):
-        """Let the renewal quotation of one subscription fail, after it was made."""
+        """Make the renewal of one subscription fail after its quotation was created."""
         make = type(bad)._make_renewals
 
         def fail_for_the_bad_one(orders):
@@ -49,7 +49,7 @@ class TestRenewalPopUp(SubscriptionCommon):
         self.assertIn(f"{closed.name} has been closed", form.refusals)
         self.assertEqual(len(form.refusals.splitlines()), 2)
 
-    def test_it_makes_a_quotation_for_each_that_can(self):
+    def test_it_creates_a_quotation_for_each_renewable_subscription(self):
         unpaid = self.subscription()
         action = self.pop_up(self.orders | unpaid).action_submit()
         renewals = self.orders.renewal_ids
@@ -58,21 +58,21 @@ class TestRenewalPopUp(SubscriptionCommon):
         self.assertFalse(unpaid.renewal_ids or unpaid.activity_ids)
         self.assertEqual(self.env["sale.order"].search(action["domain"]), renewals)
 
-    def test_quotations_that_are_open_already_are_found(self):
+    def test_open_quotations_are_found(self):
         renewal = self.renewal(self.orders[0])
         wizard = self.pop_up(self.orders)
         wizard.action_submit()
         self.assertEqual(self.orders[0].renewal_ids, renewal)
         self.assertEqual(wizard.renewal_ids, self.orders.renewal_ids)
 
-    def test_submitted_twice_it_makes_nothing_more(self):
+    def test_second_submit_creates_nothing_more(self):
         wizard = self.pop_up(self.orders)
         wizard.action_submit()
         renewals = self.orders.renewal_ids
         wizard.action_submit()
         self.assertEqual(self.orders.renewal_ids, renewals)
 
-    def test_none_that_can_be_renewed_is_refused_with_the_reasons(self):
+    def test_selection_with_nothing_to_renew_is_refused_with_the_reasons(self):
         unpaid = self.subscription()
         with self.assertRefused(f"The first period of {unpaid.name} is not invoiced"):
             self.pop_up(unpaid).action_submit()
@@ -89,28 +89,28 @@ class TestRenewalPopUp(SubscriptionCommon):
         self.pop_up(self.orders, price_increase=-10).action_submit()
         self.assertEqual(self.orders.renewal_ids.order_line.mapped("price_unit"), [90.0] * 3)
 
-    def test_percentage_comes_before_the_plans(self):
+    def test_percentage_takes_precedence_over_the_plan(self):
         self.monthly.write({"renewal_pricing": "increase", "renewal_increase": 10})
         self.pop_up(self.orders, price_increase=5).action_submit()
         self.assertEqual(set(self.orders.renewal_ids.order_line.mapped("price_unit")), {105.0})
 
-    def test_without_a_percentage_the_plan_says_what_the_prices_are(self):
+    def test_plan_decides_the_prices_without_a_percentage(self):
         self.monthly.write({"renewal_pricing": "increase", "renewal_increase": 10})
         self.pop_up(self.orders).action_submit()
         self.assertEqual(set(self.orders.renewal_ids.order_line.mapped("price_unit")), {110.0})
 
-    def test_raised_price_stays_also_when_the_plan_follows_the_pricelist(self):
+    def test_raised_price_is_kept_when_the_plan_follows_the_pricelist(self):
         self.monthly.renewal_pricing = "pricelist"
         self.pop_up(self.orders, price_increase=5).action_submit()
         line = self.orders[0].renewal_ids.order_line
         line.product_uom_qty = 3
         self.assertEqual(line.price_unit, 105.0)
 
-    def test_prices_cannot_be_lowered_by_all_of_them(self):
+    def test_prices_cannot_be_lowered_by_one_hundred_percent(self):
         with self.assertRefused("cannot lower prices by 100 percent or more"):
             self.pop_up(self.orders, price_increase=-100)
 
-    def test_mails_are_sent_and_the_quotations_are_sent(self):
+    def test_sent_mails_mark_the_quotations_as_sent(self):
         self.pop_up(self.orders, send_mail=True).action_submit()
         for renewal in self.orders.renewal_ids:
             self.assertEqual(renewal.state, "sent")
@@ -121,13 +121,13 @@ class TestRenewalPopUp(SubscriptionCommon):
         self.pop_up(self.orders).action_submit()
         self.assertFalse(self.mails(self.orders.renewal_ids))
 
-    def test_quotation_that_was_sent_already_is_not_sent_again(self):
+    def test_sent_quotation_is_not_sent_again(self):
         renewal = self.renewal(self.orders[0])
         renewal.action_quotation_sent()
         self.pop_up(self.orders, send_mail=True).action_submit()
         self.assertFalse(self.mails(renewal))
 
-    def test_it_goes_on_in_pieces(self):
+    def test_it_continues_in_batches(self):
         wizard = self.pop_up(self.orders)
         self.assertEqual(wizard.renew_next(2), {"done": 2, "total": 3})
         self.assertEqual(len(self.orders.renewal_ids), 2)
@@ -135,7 +135,7 @@ class TestRenewalPopUp(SubscriptionCommon):
         self.assertEqual(wizard.renew_next(2), {"done": 3, "total": 3})
         self.assertEqual(len(self.orders.renewal_ids), 3)
 
-    def test_what_can_be_renewed_no_more_is_left_out_between_two_pieces(self):
+    def test_subscription_no_longer_renewable_is_left_out_of_the_next_batch(self):
         wizard = self.pop_up(self.orders)
         wizard.renew_next(1)
         waiting = self.orders - self.orders.filtered("renewal_ids")
@@ -143,7 +143,7 @@ class TestRenewalPopUp(SubscriptionCommon):
         self.assertEqual(wizard.renew_next(5), {"done": 2, "total": 2})
 
     @mute_logger(BATCH_LOGGER)
-    def test_bad_one_is_set_aside_while_the_others_are_made(self):
+    def test_bad_one_is_set_aside_while_the_others_are_renewed(self):
         first, bad, last = self.orders
         wizard = self.pop_up(self.orders)
         with self.failing(bad):
@@ -159,7 +159,7 @@ class TestRenewalPopUp(SubscriptionCommon):
             self.pop_up(self.orders, send_mail=True).action_submit()
         self.assertEqual(len(self.mails(self.orders.renewal_ids)), 2)
 
-    def test_orders_of_a_colleague_are_not_renewed_along(self):
+    def test_orders_of_a_colleague_are_not_renewed_with_ones_own(self):
         theirs = self.paid_subscription(user=self.other_salesperson)
         with self.assertRaises(AccessError):
             (self.orders | theirs).with_user(self.salesperson).action_subscription_renew()

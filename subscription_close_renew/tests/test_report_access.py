@@ -8,7 +8,7 @@ REPORTS = ("sale.subscription.movement", "sale.subscription.report")
 
 @tagged("post_install", "-at_install")
 class TestReportAccess(SubscriptionCommon):
-    """Whoever may see an order sees it in every report, and nobody else does."""
+    """Users who may see an order see it in every report, and nobody else does."""
 
     @classmethod
     def setUpClass(cls):
@@ -29,7 +29,7 @@ class TestReportAccess(SubscriptionCommon):
         cls.orders = cls.mine.sudo() | cls.theirs.sudo() | cls.nobodys.sudo() | cls.abroad.sudo()
 
     def seen(self, model, user, companies):
-        """Return which of the orders somebody sees in a model, `order_id` or the orders themselves."""
+        """Return the orders that a user sees in a model, by `order_id` or as the orders themselves."""
         records = self.env[model].with_user(user).with_context(allowed_company_ids=companies.ids)
         if model == "sale.order":
             return records.search([("id", "in", self.orders.ids)]).sudo()
@@ -48,11 +48,11 @@ class TestReportAccess(SubscriptionCommon):
         )
         self.assertEqual([row["started"] for row in retention["rows"]], [100.0 * len(orders)])
 
-    def test_salesperson_sees_own_documents_and_those_of_nobody(self):
+    def test_salesperson_sees_own_and_unassigned_documents(self):
         self.assertSees(self.salesperson, [self.mine, self.nobodys])
         self.assertSees(self.other_salesperson, [self.theirs, self.nobodys])
 
-    def test_who_sees_all_documents_sees_all_of_the_company(self):
+    def test_salesperson_with_all_documents_sees_all_of_the_company(self):
         self.assertSees(self.sales_lead, [self.mine, self.theirs, self.nobodys])
         self.assertSees(self.administrator, [self.mine, self.theirs, self.nobodys])
 
@@ -63,7 +63,7 @@ class TestReportAccess(SubscriptionCommon):
     def test_accountant_who_sells_sees_own_documents_as_in_the_orders(self):
         self.assertSees(self.selling_accountant, [self.nobodys])
 
-    def test_who_works_in_two_companies_sees_those_that_are_selected(self):
+    def test_user_in_two_companies_sees_the_selected_ones(self):
         self.assertSees(self.traveller, [self.abroad], self.elsewhere)
         self.assertSees(self.traveller, self.orders, self.company | self.elsewhere)
 

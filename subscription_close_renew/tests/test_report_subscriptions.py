@@ -5,10 +5,10 @@ from .common import SubscriptionCommon
 
 @tagged("post_install", "-at_install")
 class TestSubscriptionReport(SubscriptionCommon):
-    """Reporting ‣ Subscriptions says what the orders say."""
+    """Reporting ‣ Subscriptions agrees with the orders."""
 
     def rows(self, groupby, aggregates, domain=(), user=None):
-        """Return the report as its pivot does, of the company of the test."""
+        """Return the report of the company of the test, as its pivot does."""
         report = self.env["sale.subscription.report"].with_user(user or self.sales_lead)
         return report._read_group([("company_id", "=", self.company.id), *domain], groupby, aggregates)
 
@@ -32,7 +32,7 @@ class TestSubscriptionReport(SubscriptionCommon):
         order = self.subscription(lines=[self.line(quantity=3), self.line(self.one_time_product)])
         self.assertEqual(self.rows(["order_id"], ["quantity:sum", "recurring_monthly:sum"]), [(order, 3.0, 300.0)])
 
-    def test_revenue_a_year_is_twelve_times_that_of_a_month(self):
+    def test_yearly_revenue_is_twelve_times_the_monthly_revenue(self):
         self.subscription(plan=self.yearly)
         self.assertAlmostEqual(self.total("recurring_monthly:sum"), 8.33)
         self.assertAlmostEqual(self.total("recurring_yearly:sum"), 99.96)
@@ -42,11 +42,11 @@ class TestSubscriptionReport(SubscriptionCommon):
         orders += self.subscription(plan=self.weekly)
         self.assertAlmostEqual(self.total("recurring_monthly:sum"), sum(orders.mapped("recurring_monthly")))
 
-    def test_free_subscription_brings_nothing_and_counts(self):
+    def test_free_subscription_counts_without_revenue(self):
         self.subscription(lines=[self.line(price_unit=0)])
         self.assertEqual(self.rows([], ["order_count:count_distinct", "recurring_monthly:sum"]), [(1, 0.0)])
 
-    def test_paused_and_closed_subscriptions_bring_nothing(self):
+    def test_paused_and_closed_subscriptions_have_no_revenue(self):
         self.subscription()
         self.paused_subscription()
         order = self.churned_subscription()
@@ -100,7 +100,7 @@ class TestSubscriptionReport(SubscriptionCommon):
         action = row.action_open_order()
         self.assertEqual((action["res_model"], action["res_id"]), ("sale.order", order.id))
 
-    def test_currencies_of_movements_are_told_where_there_are_several(self):
+    def test_currencies_of_movements_are_shown_when_there_are_several(self):
         euro = self.env.ref("base.EUR")
         euro.active = True
         other = self.make_company("Euro Company")

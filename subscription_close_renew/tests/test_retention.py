@@ -14,7 +14,7 @@ class TestRetention(SubscriptionCommon):
     """Reporting ‣ Retention; it is 31 January 2027, unless a test says otherwise."""
 
     def retention(self, measure="customers", at="2027-06-15", months=6, domain=None, user=None, company=None):
-        """Return what is left of what started in each month: ``{"YYYY-MM": [started, left at its end, …]}``."""
+        """Return the retention by starting month: ``{"YYYY-MM": [started, retained at its end, …]}``."""
         movements = self.env["sale.subscription.movement"].with_user(user or self.sales_lead)
         if company:
             movements = movements.with_context(allowed_company_ids=company.ids)
@@ -27,7 +27,7 @@ class TestRetention(SubscriptionCommon):
     def other_customer(self, name="Somebody Else"):
         return self.env["res.partner"].create({"name": name})
 
-    def test_customers_who_stay_are_left_each_month(self):
+    def test_customers_who_stay_are_retained_each_month(self):
         self.subscription()
         self.subscription(partner_id=self.other_customer().id)
         self.assertEqual(self.retention(at="2027-03-15"), {"2027-01": [2, 2, 2, 2]})
@@ -46,7 +46,7 @@ class TestRetention(SubscriptionCommon):
         self.subscription(start="2027-03-01", partner_id=self.other_customer().id)
         self.assertEqual(self.retention(at="2027-03-15"), {"2027-02": [1, 1, 1], "2027-03": [1, 1]})
 
-    def test_customer_who_left_and_came_back_is_left_again_in_the_row_of_the_start(self):
+    def test_customer_who_returned_counts_again_in_the_row_of_the_start(self):
         order = self.subscription()
         with self.on("2027-02-10"):
             order.subscription_close(self.reason.id)
@@ -79,7 +79,7 @@ class TestRetention(SubscriptionCommon):
             self.subscription(partner_id=contact.id)
         self.assertEqual(self.retention(at="2027-01-31"), {"2027-01": [1, 1]})
 
-    def test_renewal_is_no_start(self):
+    def test_renewal_is_not_a_start(self):
         order = self.subscription()
         self.invoice(order)
         renewal = order._make_renewals()
@@ -90,7 +90,7 @@ class TestRetention(SubscriptionCommon):
         self.assertEqual(self.retention(at="2027-03-15"), {"2027-01": [1, 1, 1, 1]})
         self.assertEqual(self.retention("mrr", at="2027-03-15"), {"2027-01": [100.0, 100.0, 200.0, 200.0]})
 
-    def test_paused_customer_brings_nothing_and_is_left_when_it_resumes(self):
+    def test_paused_customer_counts_again_after_resuming(self):
         order = self.subscription()
         with self.on("2027-02-10"):
             order.subscription_pause()
@@ -98,7 +98,7 @@ class TestRetention(SubscriptionCommon):
             order.subscription_resume()
         self.assertEqual(self.retention(at="2027-04-15"), {"2027-01": [1, 1, 0, 0, 1]})
 
-    def test_what_starts_in_the_future_has_not_started(self):
+    def test_future_subscription_has_not_started(self):
         self.subscription(start="2027-02-10")
         self.assertEqual(self.retention(at="2027-02-09"), {})
         self.assertEqual(self.retention(at="2027-02-10"), {"2027-02": [1, 1]})
@@ -107,7 +107,7 @@ class TestRetention(SubscriptionCommon):
         self.subscription().with_context(disable_cancel_warning=True).action_cancel()
         self.assertEqual(self.retention(at="2027-02-15"), {})
 
-    def test_rows_begin_so_many_months_ago(self):
+    def test_rows_begin_the_given_number_of_months_ago(self):
         self.subscription()
         self.assertEqual(self.retention(at="2027-03-01", months=3), {"2027-01": [1, 1, 1, 1]})
         self.assertEqual(self.retention(at="2027-03-01", months=2), {})
@@ -155,13 +155,13 @@ class TestRetention(SubscriptionCommon):
         self.assertEqual([row["started"] for row in retention["rows"]], [300.0])
         self.assertEqual(retention["currency_id"], self.company.currency_id.id)
 
-    def test_what_is_no_measure_or_no_number_of_months_is_refused(self):
+    def test_invalid_measure_or_number_of_months_is_refused(self):
         movements = self.env["sale.subscription.movement"]
         for arguments in (("revenue", 12), ("mrr", 0), ("mrr", 61), ("mrr", "12"), (None, 12)):
             with self.subTest(arguments), self.assertRaises(UserError):
                 movements.get_retention(*arguments)
 
-    def test_it_takes_one_statement_however_many_months(self):
+    def test_any_number_of_months_takes_one_query(self):
         self.subscription()
         movements = self.env["sale.subscription.movement"].with_user(self.salesperson)
         movements.get_retention("mrr", 6)

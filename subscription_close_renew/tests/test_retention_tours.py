@@ -61,7 +61,7 @@ class TestRetentionTours(test_tours.SubscriptionTourCase):
         self.assertTrue(response.content.startswith(b"PK"))
 
     @mute_logger("odoo.http")
-    def test_bad_request_is_told_so(self):
+    def test_bad_request_gets_an_error_message(self):
         self.authenticate("admin", "admin")
         token = http.Request.csrf_token(self)
         for data in ("nonsense", "5", "[1]"):
@@ -70,7 +70,7 @@ class TestRetentionTours(test_tours.SubscriptionTourCase):
                 self.assertEqual(response.status_code, 400)
 
     @mute_logger("odoo.http")
-    def test_grid_is_not_downloaded_by_customers(self):
+    def test_customers_cannot_download_the_grid(self):
         self.authenticate("portal", "portal")
         response = self._export(measure="mrr", months=12, domain=[], context={})
         self.assertEqual(response.status_code, 403)

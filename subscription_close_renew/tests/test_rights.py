@@ -15,7 +15,7 @@ BATCH_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_or
 
 @tagged("post_install", "-at_install")
 class TestRightsOfSales(SubscriptionPaymentCommon):
-    """P14: who invoices may write orders, as in Odoo, and has nothing to decide on subscriptions."""
+    """P14: accountants may write orders, as in Odoo, but cannot decide about subscriptions."""
 
     @classmethod
     def setUpClass(cls):
@@ -40,7 +40,7 @@ class TestRightsOfSales(SubscriptionPaymentCommon):
                 getattr(self.theirs, name)(*arguments)
         self.assertEqual(self.order.subscription_state, "progress")
 
-    def test_nothing_that_steers_billing_is_written_with_rights_in_invoicing_alone(self):
+    def test_billing_fields_cannot_be_written_with_rights_in_invoicing_alone(self):
         for name, value in (
             ("close_reason_id", self.reason.id),
             ("end_date", "2027-02-01"),
@@ -56,8 +56,8 @@ class TestRightsOfSales(SubscriptionPaymentCommon):
             with self.subTest(name), self.assertRaises(AccessError):
                 self.theirs.write({name: value})
 
-    def test_what_is_charged_is_not_changed_with_rights_in_invoicing_alone(self):
-        """Odoo lets bookkeepers write orders and their lines."""
+    def test_charged_amount_cannot_be_changed_with_rights_in_invoicing_alone(self):
+        """Odoo allows bookkeepers to write orders and their lines."""
         line, other = self.theirs.order_line, self.env["res.partner"].create({"name": "Other"})
         for records, name, value in (
             (line, "price_unit", 8000.0),
@@ -82,7 +82,7 @@ class TestRightsOfSales(SubscriptionPaymentCommon):
         self.register_payment(self.invoice(self.order))
         self.assertDates(self.order, next_invoice_date="2027-02-28")
 
-    def test_accountant_still_writes_what_is_no_matter_of_subscriptions(self):
+    def test_accountant_still_writes_fields_unrelated_to_subscriptions(self):
         self.theirs.client_order_ref = "PO 12"
         self.assertEqual(self.order.client_order_ref, "PO 12")
 
@@ -107,10 +107,10 @@ class TestRightsToCards(SubscriptionPaymentCommon):
     def test_salesperson_of_the_customer_sees_the_card(self):
         self.assertTrue(self.seen_by(self.salesperson))
 
-    def test_colleague_with_own_documents_does_not(self):
+    def test_colleague_with_own_documents_does_not_see_the_card(self):
         self.assertFalse(self.seen_by(self.other_salesperson))
 
-    def test_colleague_who_sees_all_documents_does(self):
+    def test_colleague_with_all_documents_sees_the_card(self):
         self.assertTrue(self.seen_by(self.sales_lead))
 
     def test_card_of_a_contact_of_the_same_customer_is_seen(self):
@@ -120,17 +120,17 @@ class TestRightsToCards(SubscriptionPaymentCommon):
         self.quotation(partner_id=firm.id, user=self.other_salesperson)
         self.assertTrue(self.seen_by(self.other_salesperson))
 
-    def test_card_that_cannot_be_seen_is_not_chosen(self):
+    def test_card_that_cannot_be_seen_cannot_be_chosen(self):
         other = self.env["res.partner"].create({"name": "Other"})
         mine = self.subscription(user=self.other_salesperson, partner_id=other.id)
         with self.assertRaises(UserError):
             mine.payment_token_id = self.theirs
 
-    def test_card_that_cannot_be_seen_comes_with_no_new_order(self):
+    def test_card_that_cannot_be_seen_cannot_be_set_on_a_new_order(self):
         with self.assertRaises(AccessError):
             self.quotation(user=self.other_salesperson, payment_token_id=self.theirs.id)
 
-    def test_card_that_cannot_be_seen_comes_with_no_default(self):
+    def test_card_that_cannot_be_seen_cannot_be_set_by_a_default(self):
         orders = self.env["sale.order"].with_user(self.other_salesperson)
         values = {"partner_id": self.customer.id, "plan_id": self.monthly.id, "order_line": [self.line()]}
         mine = orders.with_context(default_payment_token_id=self.theirs.id).create(values)
@@ -152,9 +152,9 @@ class TestRightsToCards(SubscriptionPaymentCommon):
 
 @tagged("post_install", "-at_install")
 class TestRightsToOrders(SubscriptionPaymentCommon):
-    """What belongs to a colleague's subscription, or did to a former customer, is changed by neither."""
+    """Neither colleagues nor former customers can change the records of a subscription."""
 
-    def test_line_of_ones_own_order_is_not_moved_to_one_of_a_colleague(self):
+    def test_line_cannot_be_moved_to_the_order_of_a_colleague(self):
         order = self.subscription()
         mine = self.quotation(user=self.other_salesperson, lines=[self.line(price_unit=8000.0)])
         for write in (
@@ -165,13 +165,13 @@ class TestRightsToOrders(SubscriptionPaymentCommon):
                 write()
         self.assertEqual(order.recurring_total, 100.0)
 
-    def test_line_is_moved_between_orders_of_ones_own(self):
+    def test_line_can_be_moved_between_own_orders(self):
         order, other = self.quotation(), self.quotation()
         other.order_line.order_id = order
         self.assertEqual(order.recurring_total, 200.0)
 
-    def test_charge_of_a_colleague_is_not_resolved_on_an_order_of_ones_own(self):
-        """Who invoices, too, can link the invoice of any order to a line of their own."""
+    def test_charge_of_a_colleague_cannot_be_resolved_on_an_own_order(self):
+        """A salesperson who invoices can link the invoice of any order to an own line."""
         order = self.subscription(card=self.card())
         with self.provider(requests.Timeout()):
             self.bill()
@@ -181,7 +181,7 @@ class TestRightsToOrders(SubscriptionPaymentCommon):
         mine.order_line.write({"invoice_lines": [Command.link(line.id)]})
         with self.assertRefused("nothing to resolve"):
             mine.action_subscription_resolve_exception()
-        # Unticked by hand, it is no way to say what became of the charge of another, either.
+        # Unticking manually cannot decide the outcome of another subscription's charge, either.
         mine.payment_exception = True
         mine.payment_exception = False
         self.assertEqual((self.charges(order).state, order.payment_exception), ("draft", True))
@@ -197,7 +197,7 @@ class TestRightsToOrders(SubscriptionPaymentCommon):
 
 @tagged("post_install", "-at_install")
 class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
-    """What company A runs on is not changed by an administrator of Sales of company B."""
+    """Shared records used by company A cannot be changed by a Sales administrator of company B."""
 
     @classmethod
     def setUpClass(cls):
@@ -209,7 +209,7 @@ class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
     def as_theirs(self, records):
         return records.with_user(self.theirs).with_context(allowed_company_ids=self.other.ids)
 
-    def test_shared_plan_that_runs_elsewhere_is_not_changed(self):
+    def test_shared_plan_used_by_another_company_cannot_be_changed(self):
         self.subscription()
         for values in ({"company_id": self.other.id}, {"active": False}, {"auto_close_days": 1}, {"name": "Ours"}):
             with self.subTest(values), self.assertRefused("that you cannot access"):
@@ -220,7 +220,7 @@ class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
         self.monthly.with_user(self.both).auto_close_days = 30
         self.assertEqual(self.monthly.auto_close_days, 30)
 
-    def test_plan_that_another_company_uses_stays_shared(self):
+    def test_plan_used_by_another_company_stays_shared(self):
         self.quotation()
         with self.assertRefused("must remain shared"):
             self.monthly.with_user(self.both).company_id = self.other
@@ -237,7 +237,7 @@ class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
         with self.assertRefused("must remain shared"):
             self.yearly.with_user(self.theirs).company_id = self.other
 
-    def test_close_reason_that_another_company_uses_is_not_changed(self):
+    def test_close_reason_used_by_another_company_cannot_be_changed(self):
         self.churned_subscription()
         with self.assertRefused("that you cannot access"):
             self.reason.with_user(self.theirs).active = False
@@ -263,7 +263,7 @@ class TestRightsOfAnotherCompany(SubscriptionPaymentCommon):
 
 @tagged("post_install", "-at_install")
 class TestDatesByHand(SubscriptionPaymentCommon):
-    """No date that somebody writes lets days be billed twice, or before the start."""
+    """No manually written date causes days to be billed twice or before the start."""
 
     @classmethod
     def setUpClass(cls):
@@ -271,7 +271,7 @@ class TestDatesByHand(SubscriptionPaymentCommon):
         cls.order = cls.subscription(start="2027-01-31")
         cls.invoice(cls.order)
 
-    def test_next_invoice_date_is_never_in_what_is_invoiced(self):
+    def test_next_invoice_date_is_never_in_an_invoiced_period(self):
         for day in ("2027-01-31", "2027-02-27"):
             with self.subTest(day), self.assertRefused("cannot be before"):
                 self.order.next_invoice_date = day
@@ -296,8 +296,8 @@ class TestDatesByHand(SubscriptionPaymentCommon):
         self.order.next_invoice_date = "2027-01-31"
         self.assertDates(self.order, next_invoice_date="2027-01-31")
 
-    def test_day_to_resume_is_never_in_the_pause(self):
-        """Its days would be billed all at once, by the scheduled action that resumes as of its day."""
+    def test_resume_date_is_never_in_the_past(self):
+        """Otherwise the scheduled action would resume as of that day and bill all paused days at once."""
         self.order.subscription_pause()
         with self.on("2027-12-15"):
             for day in ("2027-02-01", "2027-12-15"):
@@ -315,19 +315,19 @@ class TestDatesByHand(SubscriptionPaymentCommon):
         with self.assertRefused("cannot end before"):
             self.order.end_date = "2027-01-30"
 
-    def test_dates_that_are_mistyped_are_refused(self):
+    def test_mistyped_dates_are_refused(self):
         for name in ("end_date", "next_invoice_date"):
             with self.subTest(name), self.assertRefused("before the year"), self.env.cr.savepoint():
                 self.order[name] = "9999-12-31"
 
-    def test_calendar_and_board_are_not_dragged(self):
+    def test_calendar_and_board_do_not_allow_dragging(self):
         views = self.env["sale.order"].with_user(self.salesperson)
         for kind, name in (("calendar", "edit"), ("kanban", "records_draggable")):
             view = self.env.ref(f"subscription_close_renew.sale_subscription_view_{kind}")
             arch = views.get_view(view.id, kind)["arch"]
             self.assertRegex(arch, rf'<{kind}[^>]* {name}="(0|false)"')
 
-    def test_next_invoice_date_of_a_quotation_leaves_out_what_lies_before(self):
+    def test_next_invoice_date_of_a_quotation_skips_earlier_periods(self):
         order = self.subscription(start="2026-01-31", next_invoice_date="2027-01-31")
         self.assertDates(order, start_date="2026-01-31", anchor_date="2026-01-31", next_invoice_date="2027-01-31")
         self.bill()
@@ -340,7 +340,7 @@ class TestDatesByHand(SubscriptionPaymentCommon):
 
 @tagged("post_install", "-at_install")
 class TestOneValue(SubscriptionPaymentCommon):
-    """P7: what one record, plan or company has stops the night of none but itself."""
+    """P7: an invalid value on one record, plan or company stops nothing else."""
 
     @classmethod
     def setUpClass(cls):
@@ -348,7 +348,7 @@ class TestOneValue(SubscriptionPaymentCommon):
         cls.good = cls.subscription()
 
     def set_by_sql(self, records, **values):
-        """Give records what earlier versions or other tools may have written."""
+        """Write values that earlier versions or other tools may have left."""
         records.flush_recordset()
         for name, value in values.items():
             self.env.cr.execute(f'UPDATE {records._table} SET "{name}" = %s WHERE id IN %s', [value, records._ids])
@@ -361,7 +361,7 @@ class TestOneValue(SubscriptionPaymentCommon):
         with self.on(day):
             self.run_scheduled_action("subscription_close_renew.ir_cron_subscription_mrr_check")
 
-    def test_numbers_out_of_reach_are_refused(self):
+    def test_numbers_out_of_range_are_refused(self):
         for name, value in (
             ("auto_close_days", 9999999),
             ("renewal_notice_days", 9999999),
@@ -389,7 +389,7 @@ class TestOneValue(SubscriptionPaymentCommon):
         self.assertTrue(self.billed_periods(self.good))
 
     @mute_logger("odoo.addons.subscription_close_renew.models.subscription.res_company")
-    def test_time_zone_that_the_system_lacks_stops_nobody(self):
+    def test_unknown_time_zone_stops_nobody(self):
         company = self.make_company("Calcutta Company", tz="Asia/Kolkata")
         self.set_by_sql(company, subscription_tz="Asia/Nowhere")
         self.nightly()
@@ -404,7 +404,7 @@ class TestOneValue(SubscriptionPaymentCommon):
             self.assertEqual(str(company._get_subscription_today()), "2027-02-01")
 
     @mute_logger(BATCH_LOGGER, "odoo.addons.subscription_close_renew.models.mrr.sale_order_check")
-    def test_what_is_no_number_sets_its_own_order_aside(self):
+    def test_invalid_number_sets_only_its_own_order_aside(self):
         bad = self.subscription()
         self.set_by_sql(bad.order_line, price_unit=float("nan"), price_subtotal=float("nan"))
         self.nightly()
@@ -431,7 +431,7 @@ class TestOneValue(SubscriptionPaymentCommon):
     @mute_logger(BATCH_LOGGER)
     def test_error_while_setting_a_late_charge_aside_stops_nobody(self):
         bad = self.subscription(card=self.card())
-        # The other is not invoiced yet: the card of the bad one comes after it.
+        # The other one is not invoiced yet, as the bad one's card comes later.
         self.good.next_invoice_date = "2027-02-01"
         with self.provider("pending"):
             self.bill()
@@ -445,7 +445,7 @@ class TestOneValue(SubscriptionPaymentCommon):
         self.assertEqual(self.billed_periods(self.good), [("2027-02-01", "2027-02-28")])
 
     @mute_logger(BATCH_LOGGER)
-    def test_error_in_the_deadline_of_one_keeps_no_other_from_being_warned(self):
+    def test_error_in_one_deadline_keeps_no_other_from_being_warned(self):
         self.monthly.auto_close_days = 10
         bad, good = self.subscription(), self.subscription()
         for order in (bad, good):

@@ -1,4 +1,4 @@
-"""The rooms of `models/` are a ladder: a room extends and calls only what stands above it. Read from the source alone."""
+"""The rooms of `models/` are ordered: each extends and calls only the rooms above it. Checked from the source alone."""
 
 import ast
 import re
@@ -13,7 +13,7 @@ MODELS = Path(__file__).parents[1] / "models"
 
 
 class House:
-    """What the source of a package of models says: which file of which room defines and names what."""
+    """The definitions and names found in the source of a package of models, by room and file."""
 
     def __init__(self, root):
         """Read a package of rooms.
@@ -37,11 +37,11 @@ class House:
         return [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
 
     def room(self, path):
-        """Return the number of a file's room, 0 for the one at the top."""
+        """Return the number of a file's room, 0 for the top one."""
         return self.rooms.index(path.parent.name)
 
     def definitions(self):
-        """Yield, in the order in which Odoo applies them: file, models extended, name, and whether it calls super."""
+        """Yield file, extended models, name and whether it calls super, in the order in which Odoo applies them."""
         for path, tree in self.trees.items():
             for node in tree.body:
                 if isinstance(node, ast.ClassDef):
@@ -69,7 +69,7 @@ class House:
         )
 
     def fields(self):
-        """Yield file, model and name of each field of ours."""
+        """Yield file, model and name of each field of the addon."""
         for path, tree in self.trees.items():
             for node in tree.body:
                 for statement in node.body if isinstance(node, ast.ClassDef) else ():
@@ -79,7 +79,7 @@ class House:
                             yield path, self._model_names(node), statement.targets[0].id
 
     def overrides_before_their_base(self):
-        """Return the methods whose base is loaded after a file that overrides it, as sentences."""
+        """Return the methods whose base is loaded after a file that overrides them, as messages."""
         seen, wrong = defaultdict(list), []
         for path, model, name, calls_super in self.definitions():
             if not calls_super and seen[model, name]:
@@ -91,13 +91,13 @@ class House:
         return wrong
 
     def calls_downwards(self):
-        """Return where a room names a method or a field, or imports a module, of a room below it, as sentences."""
+        """Return the places where a room uses a method, field or module of a room below it, as messages."""
         first = {}
         for path, _model, name, calls_super in self.definitions():
-            # What only ever calls super is Odoo's own.
+            # Methods that always call super are Odoo's own.
             if not calls_super:
                 first[name] = min(first.get(name, len(self.rooms)), self.room(path))
-        # Fields of our own models have plain names, such as "date", that mean something else elsewhere.
+        # Fields of the addon's own models have general names, such as "date", that are also used elsewhere.
         distinct = {name for _path, model, name in self.fields() if model.split(".")[:2] != ["sale", "subscription"]}
         for path, _model, name in self.fields():
             if name in distinct:
@@ -127,7 +127,7 @@ class House:
         return []
 
     def rooms_without_purpose(self):
-        """Return the rooms whose package does not say what it is for."""
+        """Return the rooms whose package does not state its purpose."""
         return [
             room
             for room in self.rooms
@@ -135,7 +135,7 @@ class House:
         ]
 
     def files_never_loaded(self):
-        """Return the files that neither a package nor another file imports."""
+        """Return the files imported by neither a package nor another file."""
         imported = {
             node.module.split(".")[-1]
             for tree in self.modules.values()
@@ -171,7 +171,7 @@ class TestRooms(BaseCase):
 
 @tagged("post_install", "-at_install")
 class TestRoomsOfAnotherHouse(BaseCase):
-    """The rules are broken on purpose, each in a house of two rooms."""
+    """Each rule is broken on purpose in a package of two rooms."""
 
     def setUp(self):
         super().setUp()
@@ -180,12 +180,12 @@ class TestRoomsOfAnotherHouse(BaseCase):
         self.root = Path(folder.name)
 
     def house(self, upper, lower, order=("upper", "lower"), purpose='"""What it is for."""\n'):
-        """Return a house of two rooms, each with one file.
+        """Return a package of two rooms, each with one file.
 
-        :param str upper: methods of `sale.order` in the room at the top
-        :param str lower: those in the room below
-        :param tuple order: in which the rooms are loaded
-        :param str purpose: with which the package of each room begins
+        :param str upper: methods of `sale.order` in the upper room
+        :param str lower: methods of `sale.order` in the lower room
+        :param tuple order: load order of the rooms
+        :param str purpose: docstring of the package of each room
         """
         (self.root / "__init__.py").write_text("".join(f"from . import {room}\n" for room in order))
         for room, methods in (("upper", upper), ("lower", lower)):
@@ -205,7 +205,7 @@ class TestRoomsOfAnotherHouse(BaseCase):
         self.assertEqual(self.reordered(house).overrides_before_their_base(), [])
 
     def reordered(self, house):
-        """Return the same house, loaded the other way round."""
+        """Return the same package, loaded in reverse order."""
         (house.root / "__init__.py").write_text("from . import lower\nfrom . import upper\n")
         return House(house.root)
 

@@ -8,7 +8,7 @@ from .payment_common import SubscriptionPaymentCommon
 
 @tagged("post_install", "-at_install")
 class TestConfirmation(SubscriptionCommon):
-    """B1 to B4: from quotation to subscription."""
+    """From quotation to subscription."""
 
     def test_order_with_a_plan_is_a_subscription_quotation(self):
         order = self.quotation()
@@ -18,7 +18,7 @@ class TestConfirmation(SubscriptionCommon):
     def test_quotation_has_no_billing_dates(self):
         self.assertDates(self.quotation(), start_date=False, anchor_date=False, next_invoice_date=False)
 
-    def test_plan_makes_and_unmakes_a_subscription_quotation(self):
+    def test_setting_and_removing_the_plan_toggles_the_subscription_quotation(self):
         order = self.quotation(plan=False)
         order.plan_id = self.monthly
         self.assertEqual(order.subscription_state, "quotation")
@@ -54,18 +54,18 @@ class TestConfirmation(SubscriptionCommon):
         orders.action_confirm()
         self.assertEqual(orders.mapped("subscription_state"), ["progress", "progress", False])
 
-    def test_chatter_tells_who_started_the_subscription(self):
+    def test_chatter_shows_who_started_the_subscription(self):
         message = self.last_message(self.subscription())
         self.assertEqual(message.author_id, self.salesperson.partner_id)
         self.assertEqual(self.changes(message)["subscription_state"], ("Quotation", "In Progress"))
 
-    def test_recurring_product_without_plan_is_refused_and_the_plan_asked_for(self):
+    def test_recurring_product_without_plan_is_refused_asking_for_the_plan(self):
         order = self.quotation(plan=False)
         with self.assertRefused("Coffee Service is sold by subscription.*Choose a Recurring Plan"):
             order.action_confirm()
         self.assertEqual(order.state, "draft")
 
-    def test_plan_without_recurring_product_is_refused_and_the_product_asked_for(self):
+    def test_plan_without_recurring_product_is_refused_asking_for_the_product(self):
         order = self.quotation(lines=[self.line(self.one_time_product)])
         with self.assertRefused("recurring plan Every month.*Add a product whose Subscriptions box is ticked"):
             order.action_confirm()
@@ -81,7 +81,7 @@ class TestConfirmation(SubscriptionCommon):
         self.assertEqual(order.order_line.mapped("is_recurring"), [True, False])
         self.assertEqual(order.recurring_total, 200.0)
 
-    def test_ticking_the_box_of_a_product_changes_no_running_subscription(self):
+    def test_ticking_the_product_box_changes_no_running_subscription(self):
         order = self.subscription(lines=[self.line(), self.line(self.one_time_product)])
         self.one_time_product.recurring_invoice = True
         self.assertEqual(order.order_line.mapped("is_recurring"), [True, False])
@@ -89,14 +89,14 @@ class TestConfirmation(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestOrdinaryOrder(SubscriptionCommon):
-    """B5: an order without a plan behaves as without the addon."""
+    """An order without a plan behaves as without the addon."""
 
     def ordinary_order(self):
         order = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
         order.action_confirm()
         return order
 
-    def test_ordinary_order_has_nothing_of_a_subscription(self):
+    def test_ordinary_order_has_no_subscription_values(self):
         order = self.ordinary_order()
         self.assertEqual(order.state, "sale")
         empty = {
@@ -131,7 +131,7 @@ class TestOrdinaryOrder(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestSubscriptionStatus(SubscriptionCommon):
-    """Nothing but the transition method writes the status."""
+    """Only the transition method writes the status."""
 
     def test_status_cannot_be_written(self):
         order = self.subscription()
@@ -149,16 +149,16 @@ class TestSubscriptionStatus(SubscriptionCommon):
             with self.assertRefused("cannot be set manually"):
                 order.with_context(subscription_transition=trick).write({"subscription_state": "churned"})
 
-    def test_status_cannot_be_given_to_a_new_order(self):
+    def test_status_cannot_be_set_on_a_new_order(self):
         with self.assertRefused("cannot be set manually"):
             self.quotation(subscription_state="progress")
 
-    def test_status_cannot_be_given_to_a_new_order_with_a_context(self):
+    def test_status_cannot_be_set_on_a_new_order_with_a_context(self):
         orders = self.env["sale.order"].with_user(self.salesperson).with_context(default_subscription_state="progress")
         order = orders.create({"partner_id": self.customer.id, "plan_id": self.monthly.id})
         self.assertEqual(order.subscription_state, "quotation")
 
-    def test_status_cannot_be_given_to_a_copy(self):
+    def test_status_cannot_be_set_on_a_copy(self):
         order = self.subscription()
         with self.assertRefused("cannot be set manually"):
             order.copy({"subscription_state": "progress"})
@@ -219,7 +219,7 @@ class TestPlanOfOrder(SubscriptionCommon):
         orders = self.env["sale.order"].with_user(self.salesperson).with_context(subscription_quotation=True)
         self.assertEqual(Form(orders).plan_id, self.yearly)
 
-    def test_plan_from_which_a_quotation_is_made_wins_over_the_default(self):
+    def test_plan_a_quotation_is_created_from_takes_precedence_over_the_default(self):
         self.company.subscription_default_plan_id = self.yearly
         action = self.monthly.with_user(self.salesperson).action_open_subscriptions()
         orders = self.env["sale.order"].with_user(self.salesperson).with_context(**action["context"])
@@ -236,15 +236,15 @@ class TestPlanOfOrder(SubscriptionCommon):
             line.product_id = product
         return form
 
-    def test_recurring_product_brings_the_default_plan(self):
+    def test_recurring_product_sets_the_default_plan(self):
         self.company.subscription_default_plan_id = self.yearly
         self.assertEqual(self.form_with(self.recurring_product).plan_id, self.yearly)
 
-    def test_one_time_product_brings_no_plan(self):
+    def test_one_time_product_sets_no_plan(self):
         self.company.subscription_default_plan_id = self.yearly
         self.assertFalse(self.form_with(self.one_time_product).plan_id)
 
-    def test_recurring_product_keeps_the_plan_that_was_chosen(self):
+    def test_recurring_product_keeps_the_chosen_plan(self):
         self.company.subscription_default_plan_id = self.yearly
         form = Form(self.env["sale.order"].with_user(self.salesperson))
         form.partner_id = self.customer
@@ -256,7 +256,7 @@ class TestPlanOfOrder(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestCopyAndDraft(SubscriptionCommon):
-    """Copies, cancelled orders and quotations made of them begin from nothing."""
+    """Copies, cancelled orders and quotations made from them start without subscription values."""
 
     @classmethod
     def setUpClass(cls):
@@ -280,7 +280,7 @@ class TestCopyAndDraft(SubscriptionCommon):
         self.invoice(order)
         self.assertFalse(order.copy().period_ids)
 
-    def test_copy_begins_a_chain_of_its_own(self):
+    def test_copy_starts_its_own_chain(self):
         renewal = self.quotation(subscription_id=self.order.id)
         copy = renewal.copy()
         self.assertFalse(copy.subscription_id)
@@ -297,14 +297,14 @@ class TestCopyAndDraft(SubscriptionCommon):
         self.assertEqual((order.state, order.subscription_state), ("cancel", "quotation"))
         self.assertDates(order, start_date=False, anchor_date=False, next_invoice_date=False, end_date=False)
 
-    def test_chatter_tells_who_cancelled(self):
+    def test_chatter_shows_who_cancelled(self):
         order = self.order
         order._action_cancel()
         message = self.last_message(order)
         self.assertEqual(message.author_id, self.salesperson.partner_id)
         self.assertEqual(self.changes(message)["subscription_state"], ("In Progress", "Quotation"))
 
-    def test_cancelled_and_confirmed_again_starts_anew(self):
+    def test_cancelled_and_confirmed_again_starts_over(self):
         order = self.order
         order._action_cancel()
         with self.on("2027-02-10"):
@@ -328,9 +328,9 @@ class TestCopyAndDraft(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestSubscriptionProducts(SubscriptionCommon):
-    """B4, by whatever way a subscription product comes to an order."""
+    """Confirmation checks, however a subscription product is added to an order."""
 
-    def test_box_ticked_after_the_quotation_was_made_counts(self):
+    def test_box_ticked_after_the_quotation_was_created_counts(self):
         order = self.quotation(lines=[self.line(self.one_time_product)])
         self.one_time_product.recurring_invoice = True
         self.assertTrue(order.order_line.is_recurring)
@@ -342,23 +342,23 @@ class TestSubscriptionProducts(SubscriptionCommon):
         self.one_time_product.recurring_invoice = True
         self.assertEqual(order.recurring_total, 100.0)
 
-    def test_product_that_is_only_offered_needs_no_plan(self):
+    def test_optional_product_needs_no_plan(self):
         order = self.quotation(plan=False, lines=[self.line(self.one_time_product), self.line(quantity=0)])
         order.action_confirm()
         self.assertEqual(order.state, "sale")
 
-    def test_product_that_is_only_offered_makes_no_subscription(self):
+    def test_optional_product_makes_no_subscription(self):
         order = self.quotation(lines=[self.line(self.one_time_product), self.line(quantity=0)])
         with self.assertRefused("no subscription product"):
             order.action_confirm()
 
-    def test_confirmed_ordinary_order_takes_no_subscription_product(self):
+    def test_confirmed_ordinary_order_refuses_a_subscription_product(self):
         order = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
         order.action_confirm()
         with self.assertRefused("Choose a Recurring Plan, or remove the product"):
             order.order_line = [self.line()]
 
-    def test_default_plan_comes_with_a_subscription_product_outside_of_forms_too(self):
+    def test_default_plan_is_also_set_outside_of_forms(self):
         self.company.subscription_default_plan_id = self.yearly
         order = self.quotation(plan=False)
         self.assertEqual(order.plan_id, self.yearly)
@@ -369,7 +369,7 @@ class TestSubscriptionProducts(SubscriptionCommon):
         self.yearly.active = False
         self.assertFalse(self.quotation(plan=False).plan_id)
 
-    def test_customer_is_not_asked_to_sign_or_pay_what_cannot_be_confirmed(self):
+    def test_customer_is_not_asked_to_sign_or_pay_an_unconfirmable_order(self):
         order = self.quotation(plan=False, require_signature=True, require_payment=True)
         self.assertFalse(order._has_to_be_signed())
         self.assertFalse(order._has_to_be_paid())
@@ -379,12 +379,12 @@ class TestSubscriptionProducts(SubscriptionCommon):
         self.assertTrue(order._has_to_be_signed())
         self.assertTrue(order._has_to_be_paid())
 
-    def test_imported_confirmed_order_with_a_plan_runs(self):
+    def test_imported_confirmed_order_with_a_plan_is_running(self):
         order = self.quotation(state="sale", start="2027-01-15")
         self.assertEqual(order.subscription_state, "progress")
         self.assertDates(order, anchor_date="2027-01-15", next_invoice_date="2027-01-15")
 
-    def test_dates_that_methods_write_are_not_written_by_hand(self):
+    def test_dates_written_by_methods_cannot_be_written_manually(self):
         order = self.subscription()
         for name in ("anchor_date", "closed_on", "close_requested_on", "resumed_on", "end_date_before_close"):
             with self.subTest(name), self.assertRefused("cannot be set manually"):
@@ -403,7 +403,7 @@ class TestSubscriptionProducts(SubscriptionCommon):
 
 @tagged("post_install", "-at_install")
 class TestDefaultPlan(SubscriptionPaymentCommon):
-    """P13: a plan that came by itself keeps nobody from confirming, and nobody pays for what cannot be confirmed."""
+    """P13: an automatic plan never prevents confirming, and nobody pays for an order that cannot be confirmed."""
 
     @classmethod
     def setUpClass(cls):
@@ -413,7 +413,7 @@ class TestDefaultPlan(SubscriptionPaymentCommon):
     def cart(self, *lines):
         return self.quotation(plan=False, lines=list(lines))
 
-    def test_plan_goes_with_the_last_subscription_product(self):
+    def test_plan_is_removed_with_the_last_subscription_product(self):
         order = self.cart(self.line(self.one_time_product))
         order.order_line = [self.line(), self.line()]
         order.order_line[2].unlink()
@@ -423,37 +423,37 @@ class TestDefaultPlan(SubscriptionPaymentCommon):
         order.action_confirm()
         self.assertEqual((order.state, order.subscription_state), ("sale", False))
 
-    def test_plan_goes_when_another_product_takes_the_place(self):
+    def test_plan_is_removed_when_another_product_replaces_it(self):
         order = self.cart(self.line())
         order.order_line.product_id = self.one_time_product
         self.assertFalse(order.plan_id)
         order.order_line.product_id = self.recurring_product
         self.assertEqual(order.plan_id, self.monthly)
 
-    def test_plan_of_what_was_only_offered_keeps_nobody_from_confirming(self):
+    def test_plan_of_an_optional_product_does_not_prevent_confirming(self):
         order = self.cart(self.line(self.one_time_product), self.line(quantity=0))
         self.assertEqual(order.plan_id, self.monthly)
         order.action_confirm()
         self.assertEqual((order.state, order.plan_id), ("sale", self.monthly.browse()))
 
-    def test_plan_that_somebody_chose_stays(self):
+    def test_manually_chosen_plan_is_kept(self):
         order = self.quotation(lines=[self.line()])
         order.order_line.unlink()
         self.assertEqual(order.plan_id, self.monthly)
 
-    def test_plan_that_somebody_chose_instead_stays(self):
+    def test_plan_chosen_instead_of_the_default_is_kept(self):
         order = self.cart(self.line())
         order.plan_id = self.yearly
         order.order_line.unlink()
         self.assertEqual(order.plan_id, self.yearly)
 
-    def test_plan_of_a_confirmed_order_stays(self):
+    def test_plan_of_a_confirmed_order_is_kept(self):
         order = self.cart(self.line())
         order.action_confirm()
         order.order_line.product_id = self.recurring_product
         self.assertEqual(order.plan_id, self.monthly)
 
-    def test_form_takes_the_plan_away_that_it_proposed(self):
+    def test_form_removes_the_plan_that_it_proposed(self):
         form = Form(self.cart(self.line(self.one_time_product)).with_user(self.administrator))
         with form.order_line.new() as line:
             line.product_id = self.recurring_product
@@ -461,7 +461,7 @@ class TestDefaultPlan(SubscriptionPaymentCommon):
         form.order_line.remove(1)
         self.assertFalse(form.plan_id)
 
-    def test_form_saves_that_the_plan_came_by_itself(self):
+    def test_form_saves_that_the_plan_was_set_automatically(self):
         form = Form(self.cart(self.line(self.one_time_product)).with_user(self.administrator))
         with form.order_line.new() as line:
             line.product_id = self.recurring_product
@@ -469,19 +469,19 @@ class TestDefaultPlan(SubscriptionPaymentCommon):
         order.order_line[1].unlink()
         self.assertFalse(order.plan_id)
 
-    def test_nobody_pays_for_what_cannot_be_confirmed(self):
+    def test_nobody_pays_for_an_order_that_cannot_be_confirmed(self):
         self.company.subscription_default_plan_id = False
         order = self.cart(self.line())
         with self.assertRefused("has no recurring plan"):
             self.online_payment(order)
 
-    def test_ordinary_order_is_paid(self):
+    def test_ordinary_order_can_be_paid(self):
         order = self.cart(self.line(self.one_time_product))
         with self.provider("done"):
             self.notify(self.online_payment(order), "done")
         self.assertEqual(order.state, "sale")
 
-    def test_paid_order_that_cannot_be_confirmed_is_told_and_its_money_booked(self):
+    def test_paid_order_that_cannot_be_confirmed_is_reported_and_its_payment_booked(self):
         order = self.cart(self.line())
         payment = self.online_payment(order)
         order.order_line.product_uom_qty = 0

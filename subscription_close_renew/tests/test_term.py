@@ -15,28 +15,28 @@ from .test_closing_expiration import BATCH_LOGGER
 class TermCommon(SubscriptionPaymentCommon):
     @classmethod
     def termed(cls, action="renew", periods=1, paid=True, **values):
-        """Return a subscription that began on 31 January, for a term of months.
+        """Return a subscription that started on 31 January, with a term in months.
 
-        :param str action: what becomes of it at the end of its term
-        :param int periods: how many months
+        :param str action: action at the end of its term
+        :param int periods: number of months
         :param bool paid: whether the first period is invoiced and paid
         """
         make = cls.paid_subscription if paid else cls.subscription
         return make(term_periods=periods, term_end_action=action, **values)
 
     def nightly(self, *days):
-        """Let all scheduled actions run on some days, in their order."""
+        """Run all scheduled actions on the given days, in order."""
         for day in days:
             self.expire(until=day)
             self.renew(until=day)
             self.bill(until=day)
 
     def notices(self, order):
-        """Return the mails to the customer that tell that a subscription will be renewed."""
+        """Return the mails that announce the renewal of a subscription to the customer."""
         return [mail for mail in self.mails(order.renewal_ids) if "will be renewed" in (mail.subject or "")]
 
     def assertChainTiled(self, order, until):
-        """Check that a chain bills from 31 January on without a gap and without an overlap."""
+        """Assert that a chain bills from 31 January on without gaps or overlaps."""
         chain = order.sudo().search([("origin_order_id", "=", order.origin_order_id.id)], order="id")
         periods = sorted(period for link in chain for period in self.billed_periods(link))
         ends = [end for _start, end in periods]
@@ -47,7 +47,7 @@ class TermCommon(SubscriptionPaymentCommon):
 
 @tagged("post_install", "-at_install")
 class TestTerm(TermCommon):
-    """How long a subscription is agreed on, and what becomes of it then."""
+    """The term of a subscription, and what happens at its end."""
 
     def test_subscription_is_without_end_unless_agreed_otherwise(self):
         self.assertDates(self.subscription(), end_date=False)
@@ -61,7 +61,7 @@ class TestTerm(TermCommon):
         order = self.subscription(plan=self.yearly, term_periods=2, start="2028-02-29")
         self.assertDates(order, end_date="2030-02-28")
 
-    def test_term_is_agreed_on_as_a_date(self):
+    def test_term_can_be_agreed_as_a_date(self):
         order = self.subscription(end_date="2027-06-15", term_periods=3)
         self.assertDates(order, end_date="2027-06-15")
 
@@ -70,7 +70,7 @@ class TestTerm(TermCommon):
         order = self.quotation()
         self.assertEqual((order.term_periods, order.term_end_action), (6, "continue"))
 
-    def test_plan_that_is_chosen_in_the_form_brings_its_term(self):
+    def test_plan_chosen_in_the_form_sets_its_term(self):
         self.yearly.write({"term_periods": 2, "term_end_action": "renew"})
         form = Form(self.quotation(), view="sale.view_order_form")
         form.plan_id = self.yearly
@@ -94,7 +94,7 @@ class TestTerm(TermCommon):
         with self.assertRefused(f"{order.name} would start on 03/01/2027 and end on 03/01/2027"):
             order.action_confirm()
 
-    def test_end_that_no_calendar_has_is_refused_before_anybody_pays(self):
+    def test_end_date_out_of_range_is_refused_before_anybody_pays(self):
         for years in (1, 120):
             self.yearly.billing_period_value = years
             order = self.quotation(plan=self.yearly, term_periods=1200, require_signature=True)
@@ -108,7 +108,7 @@ class TestTerm(TermCommon):
         self.assertEqual(order.subscription_state, "churned")
         self.assertChainTiled(order, until="2027-04-30")
 
-    def test_closes_at_its_end_with_the_reason_for_that(self):
+    def test_subscription_closes_at_its_end_with_its_own_reason(self):
         order = self.termed("close")
         self.expire(until="2027-02-27")
         self.assertEqual(order.subscription_state, "progress")
@@ -116,7 +116,7 @@ class TestTerm(TermCommon):
         self.assertEqual(order.subscription_state, "churned")
         self.assertEqual(order.close_reason_id, self.env.ref("subscription_close_renew.close_reason_end_of_term"))
 
-    def test_goes_on_without_end(self):
+    def test_subscription_continues_indefinitely(self):
         order = self.termed("continue")
         self.nightly("2027-02-28", "2027-03-31")
         self.assertEqual(order.subscription_state, "progress")
@@ -124,21 +124,21 @@ class TestTerm(TermCommon):
         self.assertIn("continues indefinitely", self.chatter(order))
         self.assertChainTiled(order, until="2027-04-30")
 
-    def test_goes_on_whichever_action_runs_first(self):
+    def test_subscription_continues_whichever_action_runs_first(self):
         order = self.termed("continue")
         self.bill(until="2027-02-28")
         self.expire(until="2027-02-28")
         self.bill(until="2027-02-28")
         self.assertChainTiled(order, until="2027-03-31")
 
-    def test_paused_subscription_that_would_go_on_stays_paused(self):
+    def test_paused_subscription_that_would_continue_stays_paused(self):
         order = self.termed("continue")
         order.subscription_pause()
         self.expire(until="2027-02-28")
         self.assertEqual(order.subscription_state, "paused")
         self.assertDates(order, end_date=False)
 
-    def test_planned_close_wins_over_going_on_and_over_renewing(self):
+    def test_planned_close_takes_precedence_over_continuing_and_renewing(self):
         for action in ("continue", "renew"):
             with self.subTest(action):
                 order = self.termed(action, periods=3)
@@ -147,45 +147,45 @@ class TestTerm(TermCommon):
                 self.assertEqual((order.subscription_state, order.close_reason_id), ("churned", self.reason))
                 self.assertFalse(order.renewal_ids)
 
-    def test_close_may_be_planned_after_a_term_that_does_not_end_there(self):
+    def test_close_may_be_planned_after_a_term_that_continues(self):
         order = self.termed("renew")
         order.subscription_close(self.reason.id, when="date", date="2027-05-10")
         self.nightly("2027-02-28", "2027-03-31")
         self.assertEqual((order.subscription_state, order.renewal_ids), ("progress", order.browse()))
         self.assertDates(order, end_date="2027-05-10")
 
-    def test_kept_subscription_has_its_term_again(self):
+    def test_kept_subscription_regains_its_term(self):
         order = self.termed("renew", periods=2)
         order.subscription_close(self.reason.id, when="date", date="2027-02-20")
         order.subscription_keep()
         self.assertDates(order, end_date="2027-03-31")
 
-    def test_subscription_that_is_renewed_by_hand_has_a_new_term(self):
+    def test_manually_renewed_subscription_has_a_new_term(self):
         order = self.termed("close", periods=3)
         renewal = self.renewed_by(order)
         self.assertDates(renewal, start_date="2027-02-28", end_date="2027-05-31")
         self.expire(until="2027-04-30")
         self.assertEqual((order.subscription_state, renewal.subscription_state), ("renewed", "progress"))
 
-    def test_term_of_a_date_is_renewed_for_as_long(self):
+    def test_term_given_as_a_date_is_renewed_for_the_same_length(self):
         order = self.paid_subscription(end_date="2028-01-31", term_end_action="close")
         self.assertDates(self.renewed_by(order), start_date="2027-02-28", end_date="2028-02-28")
 
-    def test_term_of_a_date_that_a_planned_close_shortened_is_renewed_for_as_long(self):
+    def test_term_shortened_by_a_planned_close_is_renewed_for_its_original_length(self):
         order = self.paid_subscription(end_date="2028-01-31", term_end_action="close")
         order.subscription_close(self.reason.id, when="date", date="2027-03-10")
         self.assertDates(self.renewed_by(order), start_date="2027-02-28", end_date="2028-02-28")
 
-    def test_end_before_the_start_is_no_term_to_renew_for(self):
+    def test_end_before_the_start_gives_no_term_to_renew(self):
         order = self.subscription(start="2027-04-15")
-        # As an earlier version let people do.
+        # An earlier version allowed this.
         order._write_subscription({"end_date": "2027-03-01", "term_end_action": "renew"})
         renewal = self.quotation(subscription_id=order.id, term_end_action="renew")
         with self.on("2027-05-01"):
             renewal.action_confirm()
         self.assertDates(renewal, start_date="2027-04-15", end_date=False)
 
-    def test_what_becomes_of_it_is_said_at_its_end(self):
+    def test_form_says_what_happens_at_the_end_of_the_term(self):
         for action, words in (
             ("close", "is scheduled to close on 02/28/2027"),
             ("continue", "continues indefinitely"),
@@ -194,7 +194,7 @@ class TestTerm(TermCommon):
             with self.subTest(action):
                 self.assertIn(words, self.termed(action).billing_status)
 
-    def test_plan_refuses_terms_and_notices_of_less_than_nothing(self):
+    def test_plan_refuses_negative_terms_and_notices(self):
         for field in ("term_periods", "renewal_notice_days"):
             refused = self.assertRaisesRegex(psycopg2.errors.CheckViolation, field)
             with self.subTest(field), mute_logger("odoo.sql_db"), refused, self.cr.savepoint():
@@ -204,7 +204,7 @@ class TestTerm(TermCommon):
 
 @tagged("post_install", "-at_install")
 class TestAutomaticRenewal(TermCommon):
-    """E11: announced N days before, confirmed on the day, unless it was declined."""
+    """Announced a number of days before, confirmed on the day unless declined."""
 
     @classmethod
     def setUpClass(cls):
@@ -222,7 +222,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertEqual((order.renewal_ids.state, order.subscription_state), ("sent", "progress"))
         self.assertDates(order, auto_renew_on="2027-02-28", end_date="2027-02-28")
 
-    def test_plan_says_how_long_before(self):
+    def test_plan_sets_the_notice_period(self):
         self.monthly.renewal_notice_days = 5
         order = self.termed()
         self.renew(until="2027-02-22")
@@ -267,7 +267,7 @@ class TestAutomaticRenewal(TermCommon):
         self.renew(until="2027-02-14 10:00")
         self.assertTrue(order.renewal_ids)
 
-    def test_chain_of_terms_goes_on_for_a_year(self):
+    def test_chain_of_terms_continues_for_a_year(self):
         self.monthly.renewal_notice_days = 3
         order = self.termed(card=self.card())
         days = [f"2027-{month:02}-{day:02}" for month in range(2, 9) for day in (1, 7, 14, 21, 25, 28)]
@@ -302,7 +302,7 @@ class TestAutomaticRenewal(TermCommon):
         self.nightly("2027-02-28")
         self.assertEqual(order.subscription_state, "churned")
 
-    def test_customer_is_not_told_of_a_renewal_that_cannot_be_confirmed(self):
+    def test_customer_is_not_notified_of_a_renewal_that_cannot_be_confirmed(self):
         order = self.order
         renewal = self.renewal(order)
         renewal.order_line.unlink()
@@ -325,7 +325,7 @@ class TestAutomaticRenewal(TermCommon):
         self.nightly("2027-02-28")
         self.assertEqual(order.subscription_state, "renewed")
 
-    def test_declined_renewal_is_announced_again_if_the_salesperson_wants_that(self):
+    def test_declined_renewal_is_announced_again_if_the_salesperson_chooses(self):
         order = self.order
         self.renew(until="2027-02-14")
         order.renewal_ids._action_cancel()
@@ -350,7 +350,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertDates(order.renewal_ids, start_date="2027-02-28")
         self.assertChainTiled(order, until="2027-04-30")
 
-    def test_term_that_is_shorter_than_the_notice_falls_behind_by_no_more_than_that(self):
+    def test_term_shorter_than_the_notice_falls_behind_by_the_notice_at_most(self):
         order = self.termed(plan=self.weekly)
         with self.provider("done"):
             order.payment_token_id = self.card()
@@ -359,7 +359,7 @@ class TestAutomaticRenewal(TermCommon):
         chain = order.search([("origin_order_id", "=", order.id), ("state", "=", "sale")], order="id")
         self.assertGreaterEqual(str(max(chain.mapped("end_date"))), "2027-04-11")
 
-    def test_actions_that_were_all_down_for_forty_days_bill_the_term_that_ended_meanwhile(self):
+    def test_actions_down_for_forty_days_bill_the_term_that_ended_meanwhile(self):
         order = self.termed(periods=2)
         self.nightly("2027-04-10")
         self.assertEqual(self.billed_periods(order)[-1], ("2027-02-28", "2027-03-31"))
@@ -400,7 +400,7 @@ class TestAutomaticRenewal(TermCommon):
         after = orders.read(["write_date", "subscription_state", "end_date"]), orders.message_ids, orders.movement_ids
         self.assertEqual(after, before)
 
-    def test_quotation_that_the_salesperson_made_before_is_announced(self):
+    def test_quotation_created_earlier_by_the_salesperson_is_announced(self):
         order = self.order
         renewal = self.renewal(order)
         renewal.order_line.product_uom_qty = 2
@@ -449,7 +449,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertDates(order.renewal_ids, start_date="2027-03-15")
         self.assertNoOverlap(order.renewal_ids)
 
-    def test_close_that_is_planned_after_the_notice_wins(self):
+    def test_close_planned_after_the_notice_takes_precedence(self):
         order = self.order
         self.renew(until="2027-02-14")
         order.subscription_close(self.reason.id, when="date", date="2027-02-28")
@@ -457,7 +457,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertEqual((order.subscription_state, order.close_reason_id), ("churned", self.reason))
         self.assertEqual(order.renewal_ids.state, "cancel")
 
-    def test_end_that_is_put_off_puts_off_the_renewal(self):
+    def test_postponed_end_postpones_the_renewal(self):
         order = self.order
         self.renew(until="2027-02-14")
         order.end_date = "2027-04-30"
@@ -485,7 +485,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertFalse(self.notices(bad))
 
     @mute_logger(BATCH_LOGGER)
-    def test_failure_at_the_confirmation_stops_no_other_and_is_tried_again(self):
+    def test_failure_at_the_confirmation_stops_no_other_and_is_retried(self):
         good, bad, late = self.termed(), self.termed(), self.termed()
         self.renew(until="2027-02-14")
         self._renew_with(bad, "_renew_automatically", "2027-02-28")
@@ -497,7 +497,7 @@ class TestAutomaticRenewal(TermCommon):
         self.assertChainTiled(bad, until="2027-03-31")
 
     def _renew_with(self, bad, method_name, day):
-        """Run the scheduled action while a method fails for one subscription, after it did its work."""
+        """Run the scheduled action while a method fails for one subscription after doing its work."""
         method = getattr(type(bad), method_name)
 
         def fail_for_the_bad_one(orders):
@@ -525,14 +525,14 @@ class TestAutomaticRenewal(TermCommon):
         self.assertEqual(order.renewal_ids.company_id, self.company)
         self.assertNotEqual(order.renewal_ids.company_id, second)
 
-    def test_renewal_by_itself_is_charged_to_the_stored_card(self):
+    def test_automatic_renewal_is_charged_to_the_stored_card(self):
         order = self.termed(card=self.card())
         with self.provider("done"):
             self.nightly("2027-02-14", "2027-02-28")
         self.assertEqual(order.renewal_ids.period_ids.status, "paid")
         self.assertEqual(len(self.calls), 1)
 
-    def test_cancelled_renewal_that_renewed_by_itself_ends_the_subscription(self):
+    def test_cancelled_automatic_renewal_ends_the_subscription(self):
         order = self.order
         self.renew(until="2027-02-14")
         self.renew(until="2027-02-28")
@@ -546,12 +546,12 @@ class TestAutomaticRenewal(TermCommon):
 
 @tagged("post_install", "-at_install")
 class TestTermAccess(SubscriptionCommon):
-    def test_salesperson_changes_what_becomes_of_the_subscription(self):
+    def test_salesperson_changes_the_action_at_the_end_of_the_term(self):
         order = self.subscription(term_periods=3, term_end_action="close")
         order.term_end_action = "renew"
         self.flush_chatter()
         self.assertEqual(self.changes(self.last_message(order))["term_end_action"], ("Close", "Renew automatically"))
 
-    def test_salesperson_does_not_change_plans(self):
+    def test_salesperson_cannot_change_plans(self):
         with self.assertRaises(UserError):
             self.monthly.with_user(self.salesperson).term_end_action = "renew"

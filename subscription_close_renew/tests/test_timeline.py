@@ -9,7 +9,7 @@ class TestTimeline(SubscriptionCommon):
     """The tab Timeline of an order; it is 31 January 2027, unless a test says otherwise."""
 
     def events(self, order, user=None):
-        """Return what the timeline tells, the latest first: ``(date, what, before, after)``."""
+        """Return the events of the timeline, latest first: ``(date, event, before, after)``."""
         order = order.with_user(user or order.env.user)
         movements = order._get_timeline_movements()[order.origin_order_id]
         return [
@@ -20,7 +20,7 @@ class TestTimeline(SubscriptionCommon):
     def text(self, order):
         return " ".join(html2plaintext(order.subscription_timeline or "", include_references=False).split())
 
-    def test_life_of_a_subscription_is_told_the_latest_first(self):
+    def test_life_of_a_subscription_is_shown_latest_first(self):
         order = self.subscription()
         with self.on("2027-02-10"):
             order.order_line.product_uom_qty = 3
@@ -69,12 +69,12 @@ class TestTimeline(SubscriptionCommon):
         self.assertIn(f'href="/odoo/subscriptions/{order.id}"', renewal.subscription_timeline)
         self.assertIn(f'href="/odoo/subscriptions/{renewal.id}"', order.subscription_timeline)
 
-    def test_what_is_closed_while_paused_was_not_resumed(self):
+    def test_subscription_closed_while_paused_was_not_resumed(self):
         order = self.paused_subscription()
         order.subscription_close(self.reason.id)
         self.assertEqual([event[1] for event in self.events(order)], ["Closed", "Paused", "Started"])
 
-    def test_cancelled_confirmation_is_told(self):
+    def test_cancelled_confirmation_is_shown(self):
         order = self.subscription()
         order.with_context(disable_cancel_warning=True).action_cancel()
         self.assertEqual([event[1] for event in self.events(order)], ["Confirmation cancelled", "Started"])
@@ -85,7 +85,7 @@ class TestTimeline(SubscriptionCommon):
         self.assertNotIn("<script>", order.subscription_timeline)
         self.assertIn("&lt;script&gt;", order.subscription_timeline)
 
-    def test_quotations_and_ordinary_orders_have_none(self):
+    def test_quotations_and_ordinary_orders_have_no_timeline(self):
         ordinary = self.quotation(plan=False, lines=[self.line(self.one_time_product)])
         self.assertFalse(self.quotation().subscription_timeline)
         self.env.flush_all()
@@ -106,7 +106,7 @@ class TestTimeline(SubscriptionCommon):
         count(orders)
         self.assertEqual(count(orders), count(orders[0]))
 
-    def test_order_of_a_colleague_in_the_chain_is_not_told(self):
+    def test_order_of_a_colleague_in_the_chain_is_not_shown(self):
         order = self.subscription()
         self.invoice(order)
         renewal = order._make_renewals()

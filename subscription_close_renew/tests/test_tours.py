@@ -3,7 +3,7 @@ from odoo.tests import HttpCase, tagged
 
 
 class SubscriptionTourCase(HttpCase):
-    """The demonstration company with a plan, a product, a close reason and a customer, that tours type in by name."""
+    """The demo company with a plan, a product, a close reason and a customer, which tours enter by name."""
 
     @classmethod
     def setUpClass(cls):
@@ -50,7 +50,7 @@ class TestSubscriptionTours(SubscriptionTourCase):
         self.assertEqual(order.subscription_state, "churned")
         self.assertEqual(order.close_reason_id, self.reason)
 
-    def test_administrator_closes_with_a_reason_typed_in(self):
+    def test_administrator_closes_with_a_typed_reason(self):
         order = self._subscription()
         self.start_tour(f"/odoo/subscriptions/{order.id}", "subscription_close_with_new_reason", login="admin")
         self.assertEqual(order.close_reason_id.name, "Moved to the sea")

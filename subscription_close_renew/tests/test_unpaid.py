@@ -14,7 +14,7 @@ MAIL_LOGGER = "odoo.addons.subscription_close_renew.models.subscription.sale_ord
 
 @tagged("post_install", "-at_install")
 class TestUnpaid(SubscriptionPaymentCommon):
-    """F7, P5, P10: what stays unpaid for ten days closes, after a warning of three days."""
+    """P5, P10: a subscription unpaid for ten days closes, after a warning three days before."""
 
     @classmethod
     def setUpClass(cls):
@@ -41,7 +41,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
         return order
 
     def pay(self, invoice, **values):
-        """Register a payment, as the accountant does when the money has arrived."""
+        """Register a payment, as the accountant does when the money arrives."""
         wizards = self.env["account.payment.register"].with_user(self.accountant)
         wizard = wizards.with_context(active_model="account.move", active_ids=invoice.ids).create(values)
         payment = wizard._create_payments()
@@ -71,11 +71,11 @@ class TestUnpaid(SubscriptionPaymentCommon):
         for words in (self.invoices(order).name, "100.00", "02/10/2027"):
             self.assertIn(words, text)
 
-    def test_warning_leads_to_the_invoice(self):
+    def test_warning_links_to_the_invoice(self):
         order = self.warned()
         self.assertIn(f"/my/invoices/{self.invoices(order).id}", self.mails(order)[0].body)
 
-    def test_chatter_tells_of_the_warning(self):
+    def test_chatter_mentions_the_warning(self):
         order = self.warned()
         self.assertIn(
             f"{self.invoices(order).name} is unpaid. The customer was notified that the subscription will close on 02/10",
@@ -99,7 +99,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
         self.assertEqual(order.subscription_state, "churned")
 
     @mute_logger(MAIL_LOGGER)
-    def test_warning_that_cannot_be_made_asks_for_attention(self):
+    def test_warning_that_cannot_be_created_asks_for_attention(self):
         template = type(self.env["mail.template"])
         order = self.billed()
         with patch.object(template, "_generate_template", side_effect=ValueError("Out of ink")):
@@ -134,18 +134,18 @@ class TestUnpaid(SubscriptionPaymentCommon):
         changes = [self.changes(message).get("subscription_state") for message in order.message_ids]
         self.assertIn(("In Progress", "Churned"), changes)
 
-    def test_customer_is_told_that_it_closed(self):
+    def test_customer_is_notified_of_the_close(self):
         order = self.closed()
         self.assertEqual(self.subjects(order), ["About to close", "Closed"])
         self.assertIn("Unpaid", self.mails(order)[1].body)
 
-    def test_customer_is_told_once(self):
+    def test_customer_is_notified_once(self):
         order = self.closed()
         for until in ("2027-02-10 18:00", "2027-02-11", "2027-03-15"):
             self.expire(until=until)
         self.assertEqual(self.subjects(order), ["About to close", "Closed"])
 
-    def test_archived_template_sends_nothing_and_closes_all_the_same(self):
+    def test_archived_template_sends_nothing_and_still_closes(self):
         self.env.ref("subscription_close_renew.mail_template_closed").active = False
         order = self.closed()
         self.assertEqual((order.subscription_state, self.subjects(order)), ("churned", ["About to close"]))
@@ -165,7 +165,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
         self.expire(until="2027-02-10")
         self.assertEqual(order.subscription_state, "churned")
 
-    # From which day it counts
+    # Counting the days
 
     def test_days_count_from_the_due_date_when_that_is_later(self):
         term = self.env["account.payment.term"].create(
@@ -202,7 +202,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
         self.expire(until="2027-02-06")
         self.assertFalse(self.mails(order))
 
-    def test_days_are_those_where_the_company_is(self):
+    def test_days_follow_the_time_zone_of_the_company(self):
         self.company.partner_id.tz = "Pacific/Kiritimati"
         order = self.subscription(start="2027-02-01")
         self.bill("2027-01-31 12:00")  # 1 February there
@@ -213,7 +213,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
         self.expire(until="2027-02-10 10:00")
         self.assertEqual(order.subscription_state, "churned")
 
-    # The action was down
+    # Downtime
 
     def test_nothing_closes_without_a_warning(self):
         order = self.billed()
@@ -255,7 +255,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
         self.assertEqual(order.subscription_state, "churned")
         self.assertIn("40.00", self.chatter(order))
 
-    def test_payment_that_bounces_is_warned_of_anew(self):
+    def test_bounced_payment_is_warned_of_again(self):
         order = self.warned()
         payment = self.pay(self.invoices(order))
         payment.action_draft()
@@ -274,7 +274,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
         self.expire(until="2028-01-31")
         self.assertEqual((order.subscription_state, self.mails(order)), ("progress", []))
 
-    def test_what_costs_nothing_never_closes(self):
+    def test_subscription_that_costs_nothing_never_closes(self):
         order = self.billed(lines=[self.line(price_unit=0)])
         self.expire(until="2027-02-10")
         self.expire(until="2027-03-10")
@@ -329,7 +329,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
             self.bill("2027-02-10")
         self.assertEqual((order.subscription_state, len(self.calls)), ("churned", 5))
 
-    def test_card_that_works_at_last_keeps_it_open(self):
+    def test_card_that_finally_works_keeps_it_open(self):
         order = self.subscription(card=self.card())
         with self.provider("declined", "done"):
             self.bill()
@@ -370,7 +370,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
         self.assertEqual((order.subscription_state, len(self.invoices(order))), ("churned", 1))
         self.assertDates(order, closed_on="2027-02-10", next_invoice_date=False)
 
-    def test_reopened_subscription_is_warned_anew(self):
+    def test_reopened_subscription_is_warned_again(self):
         order = self.closed()
         with self.on("2027-03-01"):
             order.with_user(self.administrator).subscription_reopen()
@@ -389,7 +389,7 @@ class TestUnpaid(SubscriptionPaymentCommon):
         self.assertEqual(order.subscription_state, "churned")
         self.assertEqual(self.subjects(order), ["About to close", "Closed"])
 
-    def test_only_what_is_unpaid_closes(self):
+    def test_only_unpaid_subscriptions_close(self):
         unpaid, paid = self.subscription(), self.subscription()
         self.bill()
         self.pay(self.invoices(paid))
@@ -421,9 +421,9 @@ class TestUnpaid(SubscriptionPaymentCommon):
         self.expire(until="2027-02-11")
         self.assertEqual((bad.subscription_state, self.subjects(bad)), ("churned", ["About to close", "Closed"]))
 
-    # In which language
+    # Language
 
-    def test_customer_reads_his_own_language(self):
+    def test_customer_reads_their_own_language(self):
         self.env["res.lang"]._activate_lang("fr_FR")
         self.customer.lang = "fr_FR"
         for name, subject in (("about_to_close", "Bientôt"), ("closed", "Fermé")):

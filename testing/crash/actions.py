@@ -1,7 +1,7 @@
-"""What happens in the shop whose billing is killed: each function is one run, and commits what it has done.
+"""Actions in the shop whose billing is killed: each function is one run and commits its changes.
 
-They are called inside Odoo by `prefork`, and tell whether all went well. What people do is done by a user with rights,
-and not by the system, which may do anything: it may be refused with a `UserError`.
+`prefork` calls them inside Odoo; they return whether all went well. Users' actions run with the rights of a user
+rather than of the system, so they may be refused with a `UserError`.
 """
 
 from odoo.exceptions import UserError
@@ -13,9 +13,9 @@ BY_HAND = {}
 
 
 def open_shop(env, name: str = COMPANY) -> bool:
-    """Make a company that can post invoices and receive payments of the fake provider, and what it sells.
+    """Create a company that can post invoices and receive payments of the fake provider, and its products.
 
-    It is the only one that does business here: the subscriptions of the demonstration companies are closed.
+    It is the only active company: the subscriptions of the demo companies are closed.
 
     :param name: of the company
     """
@@ -64,7 +64,7 @@ def open_shop(env, name: str = COMPANY) -> bool:
 
 
 def sell(env, cards: dict[str, str]) -> bool:
-    """Confirm a subscription for each card, with a customer of its own.
+    """Confirm a subscription for each card, each with its own customer.
 
     :param cards: the first day of the subscription, by the token of the card
     """
@@ -103,9 +103,9 @@ def sell(env, cards: dict[str, str]) -> bool:
 
 
 def scheduled(env, xml_id: str) -> bool:
-    """Run a scheduled action as the scheduler does: with a cursor of its own, in several passes.
+    """Run a scheduled action as the scheduler does: with its own cursor, in several passes.
 
-    Odoo skips a run of an action whose process has ended three times without progress. Here every run counts.
+    Odoo skips a run of an action whose process has died three times without progress. Here every run takes place.
     """
     cron = env.ref(xml_id)
     env["ir.cron.progress"].search([("cron_id", "=", cron.id)]).timed_out_counter = 0
@@ -114,11 +114,11 @@ def scheduled(env, xml_id: str) -> bool:
 
 
 def resolve(env, order: int, outcome: str, reference: str) -> bool:
-    """Do what a person does with a payment in exception, who has looked at the provider's ledger.
+    """Resolve a payment in exception as a person does after reading the provider's ledger.
 
     :param order: id of the subscription
     :param outcome: `paid` or `unpaid`
-    :param reference: what the ledger calls the charge
+    :param reference: reference of the charge in the ledger
     """
     wizard = _as_person(env)["sale.subscription.resolve.wizard"].create(
         {"order_id": order, "outcome": outcome, **({"reference": reference} if outcome == "paid" else {})}
@@ -129,7 +129,7 @@ def resolve(env, order: int, outcome: str, reference: str) -> bool:
 
 
 def try_by_hand(env, deed: str, token: str) -> bool:
-    """Do one of `BY_HAND` with the subscription of a card, all of it or nothing."""
+    """Perform one of `BY_HAND` on the subscription of a card, completely or not at all."""
     order = _as_person(env)["sale.order"].search([("payment_token_id.provider_ref", "=", token)])
     BY_HAND[deed](order)
     env.cr.commit()
@@ -137,9 +137,9 @@ def try_by_hand(env, deed: str, token: str) -> bool:
 
 
 def open_checkout(env, token: str, reference: str, opened: str) -> bool:
-    """Let the customer of a card begin to pay its oldest open invoice on a page of the provider, as the portal does.
+    """Start the payment of the oldest open invoice of a card's customer on the provider's page, as the portal does.
 
-    :param opened: when, which only the database knows
+    :param opened: creation time, which only the database knows
     """
     company = env["res.company"].search([("name", "=", COMPANY)])
     env = env(context={"allowed_company_ids": company.ids})
@@ -229,7 +229,7 @@ def register_payment(order):
 
 @_by_hand
 def invoice_by_hand(order):
-    """The way that is used without the pop-up: an invoice made and posted by hand."""
+    """Create and post an invoice manually, without the pop-up."""
     wizards = order.env["sale.advance.payment.inv"].with_context(active_model="sale.order", active_ids=order.ids)
     wizards.create(
         {"advance_payment_method": "delivered", "sale_order_ids": [Command.set(order.ids)]}

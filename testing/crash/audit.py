@@ -1,6 +1,6 @@
-"""What must hold between a provider's ledger and the books of a shop, however often the shop was killed.
+"""Consistency of a provider's ledger and the books of a shop, however often the shop was killed.
 
-Pure functions over what was read from both: `test_crash_audit.py` shows that each finding is found.
+Pure functions over the data of both; `test_crash_audit.py` shows that each inconsistency is found.
 """
 
 import re
@@ -16,7 +16,7 @@ _PERIOD = re.compile(r"(.+-\d{8})(?:-\d+)?")
 
 
 class Run(NamedTuple):
-    """A run of the billing: which lines of the ledger it caused, and what the shop knew when it began."""
+    """A billing run: the ledger lines that it caused, and what the shop knew when it began."""
 
     first: int
     past: int
@@ -25,7 +25,7 @@ class Run(NamedTuple):
 
 
 class Books(NamedTuple):
-    """What the shop's database says, each row as a dictionary."""
+    """The contents of the shop's database, each row as a dictionary."""
 
     orders: list[dict]
     """`id`, `token`, `card`, `state`, `next_invoice_date`, `payment_exception`, `activities`"""
@@ -40,7 +40,7 @@ class Books(NamedTuple):
 
 
 def findings(ledger: list[dict], runs: list[Run], books: Books) -> list[str]:
-    """Whatever is wrong, at any moment between two runs, a sentence each."""
+    """Return all inconsistencies between two runs, one message each."""
     return [
         *charges_without_transaction(ledger, books),
         *charged_twice(ledger, books),
@@ -55,28 +55,28 @@ def findings(ledger: list[dict], runs: list[Run], books: Books) -> list[str]:
 
 
 def is_unknown(transaction: dict) -> bool:
-    """Whether a charge may have succeeded or not, as far as the books know."""
+    """Return whether the outcome of a charge is unknown according to the books."""
     return transaction["mismatch"] or (transaction["state"] == "draft" and transaction["operation"] in _BY_ODOO)
 
 
 def booked(ledger: list[dict]) -> dict[str, float]:
-    """What the provider has booked, by reference."""
+    """Return the provider's bookings by reference."""
     return {line["reference"]: line["amount"] for line in ledger if line["kind"] == "booked"}
 
 
 def not_looked_at(ledger: list[dict]) -> set[str]:
-    """The references of charges that the provider did not look at."""
+    """Return the references of charges that the provider did not process."""
     followed = {line["reference"] for line in ledger if line["kind"] == "followed"}
     return {line["reference"] for line in ledger if line["kind"] == "refused"} - followed
 
 
 def _said(ledger: list[dict], *outcomes: str) -> set[str]:
-    """The references of charges that a person has called `paid` or `unpaid`, or has `taken over` to register them."""
+    """Return the references of charges that a person marked `paid` or `unpaid`, or has `taken over` to register."""
     return {line["reference"] for line in ledger if line["kind"] == "resolved" and line["outcome"] in outcomes}
 
 
 def charges_without_transaction(ledger: list[dict], books: Books) -> list[str]:
-    """Charges that the shop does not know of: it wrote nothing down, for good, before it asked."""
+    """Find charges unknown to the shop, which committed no transaction before the request."""
     known = {transaction["reference"] for transaction in books.transactions}
     asked = dict.fromkeys(line["reference"] for line in ledger if line["kind"] in ("request", "booked"))
     return [
@@ -87,9 +87,9 @@ def charges_without_transaction(ledger: list[dict], books: Books) -> list[str]:
 
 
 def charged_twice(ledger: list[dict], books: Books) -> list[str]:
-    """Invoices and periods for which the provider booked more than once.
+    """Find invoices and periods that the provider booked more than once.
 
-    What customers pay beside is not the shop's doing, nor what it charges after a person has called a charge unpaid.
+    Separate payments of customers do not count, nor do charges made after a person marked one as unpaid.
     """
     invoices = {transaction["reference"]: transaction["invoices"] for transaction in books.transactions}
     given_up = _said(ledger, "unpaid")
@@ -111,7 +111,7 @@ def charged_twice(ledger: list[dict], books: Books) -> list[str]:
 
 
 def paid_without_charge(ledger: list[dict], books: Books) -> list[str]:
-    """Money that the books show, and neither the provider nor a person has told of."""
+    """Find payments in the books that neither the provider nor a person has reported."""
     known = booked(ledger).keys() | _said(ledger, "paid")
     by_hand = {payment["token"] for payment in books.payments if payment["by_hand"]}
     found = []
@@ -130,11 +130,11 @@ def paid_without_charge(ledger: list[dict], books: Books) -> list[str]:
 
 
 def asked_while_unknown(ledger: list[dict], runs: list[Run], books: Books) -> list[str]:
-    """Requests made while the outcome of an earlier one for the same subscription was not known.
+    """Find requests made while the outcome of an earlier one for the same subscription was unknown.
 
-    What an earlier run has learned, it has written down. What the same run has learned, the provider has told it, and
-    then it may ask for another period only: one that was declined waits for its retry. A promise to tell the outcome
-    later holds back nothing but the same invoice.
+    An earlier run has recorded what it learned. In the same run, the provider has answered the request, after
+    which only another period may be charged: a declined one waits for its retry. A promise to notify the outcome
+    later holds back only the same invoice.
     """
     invoices = {transaction["reference"]: set(transaction["invoices"]) for transaction in books.transactions}
     found = []
@@ -170,7 +170,7 @@ def asked_while_unknown(ledger: list[dict], runs: list[Run], books: Books) -> li
 
 
 def asked_after_close(ledger: list[dict]) -> list[str]:
-    """Requests made for a subscription after it was closed."""
+    """Find requests made for a subscription after it was closed."""
     closed, found = set(), []
     for line in ledger:
         if line["kind"] == "closed":
@@ -181,11 +181,11 @@ def asked_after_close(ledger: list[dict]) -> list[str]:
 
 
 def taken_for_failed(ledger: list[dict], books: Books) -> list[str]:
-    """Charges that count as failed, of which neither the provider nor a person has said so.
+    """Find charges marked as failed that neither the provider nor a person has reported as failed.
 
-    A question that follows a charge cannot fail it, when it is not answered or not looked at.
+    An inquiry after a charge cannot fail it when the inquiry is not answered or not processed.
     """
-    # Who has invoiced a paid period by hand lifts the exception without a word about the transaction.
+    # A person who has invoiced a paid period manually lifts the exception without settling the transaction.
     asked, followed, failed = set(), set(), _said(ledger, "unpaid", "paid", "taken over")
     for line in ledger:
         reference = line["reference"]
@@ -205,7 +205,7 @@ def taken_for_failed(ledger: list[dict], books: Books) -> list[str]:
 
 
 def forgotten_while_unknown(books: Books) -> list[str]:
-    """Charges of unknown outcome that nobody is asked to look up, so that others may be made."""
+    """Find charges with an unknown outcome that nobody is asked to look up, so that others may be made."""
     frozen = {order["token"] for order in books.orders if order["payment_exception"]}
     return [
         f"{each['reference']} of {each['token']} is {each['state']}, and its subscription is not in exception"
@@ -215,8 +215,8 @@ def forgotten_while_unknown(books: Books) -> list[str]:
 
 
 def out_of_sight(ledger: list[dict], books: Books) -> list[str]:
-    """Money that the provider has and the books do not, once all is at rest, and nobody is asked to look for."""
-    # What a person has called unpaid, or is about to register, is heard of when the provider's notification comes.
+    """Find money that only the provider has once nothing is left to do, and that nobody is asked to look up."""
+    # A charge marked unpaid or about to be registered is reported when the provider's notification arrives.
     notified = {line["reference"] for line in ledger if line["kind"] == "notified"}
     silent = _said(ledger, "unpaid", "taken over") - notified
     charged, recorded = Counter(), Counter()
@@ -234,7 +234,7 @@ def out_of_sight(ledger: list[dict], books: Books) -> list[str]:
 
 
 def overpaid_untold(books: Books) -> list[str]:
-    """Money that pays no invoice, and nobody is told that an invoice was paid twice."""
+    """Find overpayments that were not reported to anybody."""
     recorded, settled = Counter(), Counter()
     for payment in books.payments:
         recorded[payment["token"]] += payment["amount"]
@@ -250,7 +250,7 @@ def overpaid_untold(books: Books) -> list[str]:
 
 
 def periods_that_do_not_tile(books: Books) -> list[str]:
-    """Gaps and overlaps between the periods of a subscription, and between the last and the next invoice date."""
+    """Find gaps and overlaps between the periods of a subscription, and before the next invoice date."""
     found = []
     for order in books.orders:
         periods = sorted(
@@ -267,7 +267,7 @@ def periods_that_do_not_tile(books: Books) -> list[str]:
 
 
 def mailed_twice(books: Books) -> list[str]:
-    """Invoices that were mailed more than once."""
+    """Find invoices mailed more than once."""
     return [
         f"invoice {invoice['id']} was mailed {invoice['mails']} times"
         for invoice in books.invoices
@@ -276,7 +276,7 @@ def mailed_twice(books: Books) -> list[str]:
 
 
 def not_mailed(books: Books) -> list[str]:
-    """Paid invoices whose customers were never told."""
+    """Find paid invoices that were never mailed to their customers."""
     return [
         f"invoice {invoice['id']} was not mailed"
         for invoice in books.invoices
@@ -285,7 +285,7 @@ def not_mailed(books: Books) -> list[str]:
 
 
 def unsettled(ledger: list[dict], books: Books, today: str) -> list[str]:
-    """What is neither paid, nor waits for the provider, for a person or for another attempt, once all is at rest.
+    """Find periods that, once nothing is left to do, are neither paid nor waiting for an outcome, person or retry.
 
     :param str today: the day of the last run
     """
@@ -296,7 +296,7 @@ def unsettled(ledger: list[dict], books: Books, today: str) -> list[str]:
     for transaction in by_odoo:
         for invoice in transaction["invoices"]:
             charges[invoice].append(transaction)
-    # Who makes an invoice by hand looks after its payment.
+    # A person who creates an invoice manually also collects its payment.
     settled = {invoice["id"] for invoice in books.invoices if invoice["paid"] or invoice["by_hand"]}
     found = out_of_sight(ledger, books) + overpaid_untold(books)
     for order in books.orders:
@@ -318,7 +318,7 @@ def unsettled(ledger: list[dict], books: Books, today: str) -> list[str]:
 
 
 def incomplete(ledger: list[dict], books: Books, until: str) -> list[str]:
-    """What is not invoiced, charged and paid once, when every card is good and every exception resolved.
+    """Find periods not invoiced, charged and paid exactly once, when every card works and no exception is left.
 
     :param str until: the day of the last run
     """

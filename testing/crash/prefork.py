@@ -1,13 +1,13 @@
-"""Odoo, loaded once and forked for each run, as its own prefork server does with its workers.
+"""Odoo, loaded once and forked for each run, as Odoo's prefork server does with its workers.
 
-A run is a process with connections of its own, that a SIGKILL ends like any other; only the seconds are saved that
-loading takes. The database may be replaced by another copy of the same template between two runs.
+A run is a process with its own connections, which SIGKILL ends like any other; forking only saves the loading
+time. The database may be replaced by another copy of the same template between two runs.
 
     python -m testing.crash.prefork -c odoo.conf -d NAME
 
-takes a command in JSON a line, and answers each with a line. `{"do": NAME, "at": "2027-02-28 12:00", "with": {…}}`
-runs a function of `actions`, at that time; with `"kill_after": SECONDS` the run dies by then. With `"meanwhile": true`
-other commands are taken while it runs, until `{"do": "join"}` waits for it. `{"do": "serve"}` answers requests on a port
+reads one JSON command per line and answers each with a line. `{"do": NAME, "at": "2027-02-28 12:00", "with": {…}}`
+runs a function of `actions` at that time; with `"kill_after": SECONDS` the run is killed then. With `"meanwhile": true`
+other commands are accepted while it runs, until `{"do": "join"}` waits for it. `{"do": "serve"}` serves HTTP on a port
 until `{"do": "stop"}`.
 """
 
@@ -39,7 +39,7 @@ _PATIENCE = 300
 
 
 def main() -> None:
-    """Load Odoo, say so, and do what is asked for until standard input ends."""
+    """Load Odoo, report it, and run commands until standard input ends."""
     config.parse_config(sys.argv[1:], setup_logging=True)
     load_server_wide_modules()
     name = config["db_name"][0]
@@ -73,8 +73,8 @@ def main() -> None:
 
 
 def _warm(registry: Registry) -> None:
-    """Do once what every run would do anew, and what no database has a part in."""
-    # The first freeze looks at every module there is.
+    """Do the database-independent work of every run once."""
+    # The first freeze inspects all loaded modules.
     with freezegun.freeze_time("2027-01-31", tick=True):
         pass
     for model in registry.values():
@@ -83,14 +83,14 @@ def _warm(registry: Registry) -> None:
 
 
 def _fork(run, command: dict, *arguments) -> int:
-    """Run a function in a process of its own, with the environment and at the time of the command."""
+    """Run a function in its own process, with the environment and at the time of the command."""
     odoo.sql_db.close_all()
     pid = os.fork()
     if pid:
         return pid
     status = 1
     try:
-        # Nobody else would end it.
+        # Nothing else would end it.
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
         os.environ.update(command.get("environment", {}))
         with freezegun.freeze_time(command["at"], tick=True):
@@ -110,7 +110,7 @@ def _act(command: dict) -> int:
             return int(not getattr(actions, command["do"])(env, **command.get("with", {})))
         except UserError as refusal:
             _logger.warning("%s was refused: %s", command, refusal)
-            # All of it or nothing, as of a request.
+            # All or nothing, like a request.
             cr.rollback()
             return REFUSED
 
@@ -124,7 +124,7 @@ def _serve(_command: dict, listening: socket.socket) -> int:
 
 
 def _wait(pid: int, kill_after: float | None) -> int:
-    """How the process ended: its exit code, or minus the signal that killed it."""
+    """Return the exit code of the process, or minus the signal that killed it."""
     handle = os.pidfd_open(pid)
     try:
         if not select.select([handle], [], [], _PATIENCE if kill_after is None else kill_after)[0]:

@@ -1,4 +1,4 @@
-"""Odoo's command line as a program: with workers, Odoo starts another one of itself by the name of its program."""
+"""Odoo's command line as a program: with workers, Odoo starts itself again by the name of its program."""
 
 from odoo.cli.command import main
 

@@ -1,4 +1,4 @@
-"""A shop and its payment provider, whose processes are killed and started again, seen from outside."""
+"""A shop and its payment provider, whose processes are killed and restarted, controlled from outside."""
 
 import contextlib
 import json
@@ -112,7 +112,7 @@ SELECT jsonb_build_object(
 
 
 class Prefork:
-    """Odoo on one database, loaded once, of which each run is a fork."""
+    """Odoo on one database, loaded once and forked for each run."""
 
     def __init__(self, odoo: Odoo, database: str):
         self.database = database
@@ -131,18 +131,18 @@ class Prefork:
         self._answer()
 
     def ask(self, **command) -> dict:
-        """Have a command carried out; what it comes to."""
+        """Send a command and return its result."""
         self._child.stdin.write(json.dumps(command) + "\n")
         self._child.stdin.flush()
         return self._answer()
 
     def run(self, name: str, at: str, **arguments) -> None:
-        """Run an action that has to succeed."""
+        """Run an action that must succeed."""
         status = self.ask(do=name, at=at, **{"with": arguments})["status"]
         assert status == 0, f"{name} ended with {status}: see {self.log}\n{self.tail()}"
 
     def tail(self) -> str:
-        """The end of the log."""
+        """Return the end of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
 
     def close(self) -> None:
@@ -166,11 +166,11 @@ class Provider:
         self.url = f"http://127.0.0.1:{self._child.stdout.readline().strip()}"
 
     def ledger(self) -> list[dict]:
-        """All facts until now."""
+        """Return all facts so far."""
         return [json.loads(line) for line in self.path.read_text().splitlines()]
 
     def tell(self, path: str, **what) -> dict:
-        """Post to one of its addresses; the answer."""
+        """Post to one of its addresses and return the answer."""
         status, text = fake_provider.post(self.url + path, what)
         assert status == 200, text
         return json.loads(text)
@@ -181,7 +181,7 @@ class Provider:
 
 
 class Workers:
-    """Odoo as it is in production: a process whose children answer requests and run the scheduled actions."""
+    """Odoo as in production: a process whose children answer requests and run the scheduled actions."""
 
     def __init__(self, odoo: Odoo, database: str, environment: dict[str, str]):
         self.log = cache.log(f"workers-{database}.log")
@@ -200,12 +200,12 @@ class Workers:
             )
 
     def kill(self) -> None:
-        """Let the parent die: its children find out when they have done what they are at."""
+        """Kill the parent: its children notice when they finish their current work."""
         os.kill(self._child.pid, signal.SIGKILL)
         self._child.wait()
 
     def close(self) -> None:
-        """End all of them, at once."""
+        """Kill all of them at once."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
@@ -224,31 +224,31 @@ class Stage:
         self.story: list[str] = []
 
     def sell(self, cards: dict[str, str], at: str = OPENED) -> None:
-        """Confirm a subscription for each card, which begins on the day that is given."""
+        """Confirm a subscription for each card, starting on the given day."""
         self.prefork.run("sell", at, cards=cards)
 
     def bill(self, at: str, environment: dict[str, str] | None = None, kill_after: float | None = None) -> bool:
-        """Run the scheduled action of the billing; whether it was killed."""
+        """Run the scheduled action for billing, and return whether it was killed."""
         return self._scheduled(BILLING, at, environment, kill_after)
 
     def post_process(self, at: str, kill_after: float | None = None) -> bool:
-        """Run Odoo's scheduled action that completes payments; whether it was killed."""
+        """Run Odoo's scheduled action that post-processes payments, and return whether it was killed."""
         return self._scheduled(POST_PROCESSING, at, None, kill_after)
 
     def send(self, at: str, environment: dict[str, str] | None = None, kill_after: float | None = None) -> bool:
-        """Run Odoo's scheduled action that mails invoices; whether it was killed.
+        """Run Odoo's scheduled action that mails invoices, and return whether it was killed.
 
-        No mail leaves the shop: they fail, and are counted.
+        No mail leaves the shop: all of them fail and are counted.
         """
         return self._scheduled(SENDING, at, environment, kill_after)
 
     @contextlib.contextmanager
     def working(self, kill_at: str, at_rest: Callable[[Books], bool]) -> Iterator[Callable[[int], None]]:
-        """Let Odoo with workers bill on its own; inside, a function waits for bookings and kills the parent.
+        """Run Odoo with workers, and yield a function that waits for bookings and kills the parent.
 
-        Another parent takes over at once, and works until all is at rest.
+        Another parent takes over at once, and works until nothing is left to do.
 
-        :param kill_at: the point at which workers of the first parent die
+        :param kill_at: point at which workers of the first parent die
         """
         names = ", ".join(f"'{xml_id.partition('.')[2]}'" for xml_id in (BILLING, POST_PROCESSING, SENDING))
         theirs = f"SELECT res_id FROM ir_model_data WHERE model = 'ir.cron' AND name IN ({names})"
@@ -279,10 +279,10 @@ class Stage:
 
     @contextlib.contextmanager
     def billing_meanwhile(self, at: str, breaks: bool = False, bookings: int = 0) -> Iterator[None]:
-        """Run the billing, and let others do what they like once it has asked a provider that holds its answer back.
+        """Run the billing, and yield once it has asked a provider that holds its answer back.
 
-        :param breaks: whether it may break off because of that
-        :param bookings: how often something was booked before that
+        :param breaks: whether the run may break off because of that
+        :param bookings: number of bookings before that
         """
         known, first = self._known(), len(self.provider.ledger())
         environment = {**self._environment(), "FAKE_PROVIDER_PATIENCE": "40"}
@@ -304,7 +304,7 @@ class Stage:
         assert breaks or ended["status"] == 0, f"It failed: see {self.prefork.log}\n{self.prefork.tail()}"
 
     def try_by_hand(self, at: str, deed: str, token: str) -> bool:
-        """Let a person do something with a subscription; whether that was not refused."""
+        """Perform a person's action on a subscription, and return whether it was accepted."""
         unknown = self.unknown(token)
         status = self.prefork.ask(do="try_by_hand", at=at, **{"with": {"deed": deed, "token": token}})["status"]
         done = status == 0
@@ -318,19 +318,19 @@ class Stage:
         return done
 
     def open_checkout(self, at: str, token: str, reference: str) -> None:
-        """Let a customer begin to pay on the provider's page."""
+        """Start a customer's payment on the provider's page."""
         self.prefork.run("open_checkout", at, token=token, reference=reference, opened=at)
         self.story.append(f"{at} a checkout of {token} was opened: {reference}")
 
     def check_out(self, at: str, reference: str, mode: str) -> None:
-        """Let a checkout come to an end, of which the provider notifies the shop."""
+        """Finish a checkout, of which the provider notifies the shop."""
         [checkout] = [each for each in self.books().transactions if each["reference"] == reference]
         facts = {key: checkout[key] for key in ("reference", "token", "amount")}
         self.provider.tell("/checkout", mode=mode, currency="USD", **facts)
         self.notify(at, reference)
 
     def notify(self, at: str, *references: str) -> None:
-        """Let the provider send its notifications, all or those of some charges, which all have to be taken."""
+        """Send the provider's notifications, all or those of some charges; all of them must be accepted."""
         with self.open_for_notifications(at):
             met = self.provider.tell("/notify", references=references)
         self.story.append(f"{at} notified: {met}")
@@ -338,7 +338,7 @@ class Stage:
 
     @contextlib.contextmanager
     def open_for_notifications(self, at: str) -> Iterator[None]:
-        """Let Odoo answer requests meanwhile."""
+        """Serve requests in the meantime."""
         port = self.prefork.ask(do="serve", at=at, environment=self._environment())["port"]
         self.provider.tell("/control", webhook=f"http://127.0.0.1:{port}/payment/fake/webhook")
         try:
@@ -348,7 +348,7 @@ class Stage:
             self.provider.tell("/control", webhook="")
 
     def rest(self, at: str) -> None:
-        """Run what is scheduled until there is nothing left to do."""
+        """Run the scheduled actions until nothing is left to do."""
         for _attempt in range(_TOO_OFTEN):
             before = self._progress()
             if not all(transaction["processed"] for transaction in self.books().transactions):
@@ -359,7 +359,7 @@ class Stage:
         raise AssertionError("It does not come to rest:\n" + "\n".join(self.told()))
 
     def resolve(self, at: str) -> int:
-        """Resolve each exception as a person does who reads the ledger; how many there were."""
+        """Resolve each exception as a person reading the ledger does, and return their number."""
         books, ledger = self.books(), self.provider.ledger()
         booked = audit.booked(ledger)
         exceptions = [order for order in books.orders if order["payment_exception"]]
@@ -376,23 +376,23 @@ class Stage:
         return len(exceptions)
 
     def unknown(self, token: str) -> list[str]:
-        """The charges of a card whose outcome the books do not know."""
+        """Return the charges of a card whose outcome is unknown in the books."""
         return [
             each["reference"] for each in self.books().transactions if each["token"] == token and audit.is_unknown(each)
         ]
 
     def change(self, token: str, mode: str) -> None:
-        """Let a card be treated in another way from now on."""
+        """Change how a card is treated from now on."""
         self.provider.tell("/control", token=token, mode=mode)
         self.story.append(f"{token} is now {mode}")
 
     def mend(self, token: str) -> None:
-        """Let a card be good from now on."""
+        """Make a card work from now on."""
         self.mended.append(token)
         self.change(token, "ok")
 
     def totals(self) -> dict[str, float]:
-        """What it all comes to."""
+        """Return the totals of invoices, periods and charges."""
         books = self.books()
         booked = [line["amount"] for line in self.provider.ledger() if line["kind"] == "booked"]
         posted = [invoice for invoice in books.invoices if invoice["state"] == "posted"]
@@ -406,12 +406,12 @@ class Stage:
         }
 
     def told(self) -> list[str]:
-        """All that has happened, for people."""
+        """Return a readable record of all events."""
         rows = [row for rows in self.books() for row in rows]
         return [*self.story, "The ledger:", *map(str, self.provider.ledger()), "The books:", *map(str, rows)]
 
     def books(self) -> Books:
-        """What the database says now."""
+        """Return the current contents of the database."""
         [[text]] = self._sql(_BOOKS, self.prefork.database)
         return Books(**json.loads(text))
 
@@ -420,7 +420,7 @@ class Stage:
         self.provider.close()
 
     def _progress(self) -> list[dict]:
-        """The rows of the books, without transactions that the provider did not look at: there is one more each run."""
+        """Return the books without transactions that the provider did not process, as each run adds one."""
         refused = audit.not_looked_at(self.provider.ledger())
         return [row for rows in self.books() for row in rows if row.get("reference") not in refused]
 
@@ -440,9 +440,9 @@ class Stage:
         return {transaction["reference"]: transaction["state"] for transaction in self.books().transactions}
 
     def _wait_until(self, met: Callable[[list[dict]], bool], wake: bool = False) -> None:
-        """Return once the ledger is as it should be.
+        """Wait until the ledger meets a condition.
 
-        :param wake: whether to remind the workers now and then that there is something to do
+        :param wake: whether to wake the workers regularly
         """
         end = time.monotonic() + _PATIENCE
         while not met(self.provider.ledger()):

@@ -1,6 +1,6 @@
-"""Ways around the front door: what somebody may try who knows Odoo well.
+"""Indirect attacks that somebody who knows Odoo well may try.
 
-Each is tried by each kind of person for whom it must come to nothing.
+Each is tried by every kind of user for whom it must fail.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ ALL, LOOKS = [], []
 
 
 def attack(*kinds, besides=()):
-    """Say who tries it; and which tables are not the point of it."""
+    """Register an attack with the users who try it and the tables to ignore."""
 
     def register(function):
         function.kinds, function.besides = kinds or OUTSIDE, besides
@@ -26,7 +26,7 @@ def attack(*kinds, besides=()):
 
 
 def look(*kinds):
-    """Say who must not see anything by it."""
+    """Register a reading attack with the users who must not see anything."""
 
     def register(function):
         function.kinds = kinds or ("nobody", "stranger", "own", "abroad")
@@ -36,7 +36,7 @@ def look(*kinds):
     return register
 
 
-# Through a record that is one's own
+# Through one's own records
 
 
 @attack()
@@ -117,7 +117,7 @@ def card_of_a_customer_charged_by_an_order_of_ones_own(stage, kind):
     stage.call(kind, "sale.order", "action_subscription_bill", own)
 
 
-# Renewing what is another's
+# Renewing the subscription of another
 
 
 @attack(*SALES)
@@ -164,7 +164,7 @@ def subscriptions_closed_along_with_ones_own(stage, kind):
     stage.call(kind, "sale.order", "subscription_close", own + stage.order.ids, reason_id=stage.reason.id)
 
 
-# Ways of writing that are not `write`
+# Writing without `write`
 
 
 @attack(*EVERYBODY)
@@ -326,7 +326,7 @@ def invoice_of_another_credited(stage, kind):
     stage.call(kind, "account.move.reversal", "refund_moves", wizard)
 
 
-# What stands beside an order
+# Records attached to an order
 
 
 @attack("nobody", "stranger", "own", "abroad")
@@ -385,7 +385,7 @@ def access_token_of_another_order(stage, kind):
         stage.ask(kind, f"{address}?access_token={token}", "POST")
 
 
-# What can be seen
+# Reading
 
 
 @look()

@@ -1,7 +1,7 @@
-"""A company whose money is wanted by everybody, and those who want it.
+"""A company under attack, and its attackers.
 
-All of it happens in one transaction. What somebody tries has a cursor that behaves as in Odoo: an error undoes what was
-not committed before it. Afterwards, everything is as if nothing had been tried.
+Everything happens in one transaction. Each attempt has a cursor that behaves as in Odoo: an error rolls back what was
+not committed. Afterwards, the whole attempt is rolled back.
 """
 
 import contextlib
@@ -60,11 +60,11 @@ class Outcome(NamedTuple):
 
 
 class Forged(Exception):
-    """A record has what only methods may write."""
+    """A record has a value that only methods may write."""
 
 
 class Stage:
-    """The company, its customers and subscriptions, and the people who try to move what is not theirs."""
+    """The company, its customers and subscriptions, and the users who try to change records of others."""
 
     def __init__(self, registry, cr):
         from odoo import SUPERUSER_ID, api
@@ -81,7 +81,7 @@ class Stage:
         assert self.closing.is_closing and self.unknown.payment_exception and self.transaction.state == "done"
         assert self.announced.auto_renew_on
 
-    # What there is
+    # Data
 
     def _open_shops(self):
         from testing.crash import actions
@@ -125,7 +125,7 @@ class Stage:
         self.churned.subscription_close(self.reason.id)
         self.unknown = self.sell(card=self.make_card(self.customer, self.company))
         self._bill(self.unknown, "unknown")
-        # Closed by its customer, at the end of the paid period.
+        # Scheduled by its customer to close at the end of the paid period.
         self.second_card = self.make_card(self.firm, self.company)
         self.ask("colleague", "/my/subscriptions/<int:order_id>/close", "POST", order=self.closing)
         self.announced = self.sell(term_periods=1, term_end_action="renew")
@@ -137,7 +137,7 @@ class Stage:
         self._bill(self.renewable)
         self.cancelled = self.order.browse(self.renewable.subscription_renew())
         self.cancelled.action_cancel()
-        # What others have of their own, and abuse.
+        # The attackers' own records.
         self.cards = {
             "stranger": self.make_card(self.users["stranger"].partner_id, self.company),
             "abroad": self.make_card(self.users["abroad"].partner_id, self.other_company),
@@ -175,13 +175,13 @@ class Stage:
         )
 
     def _announce(self):
-        """Let a customer have been told that the subscription will be renewed automatically."""
+        """Announce the automatic renewal of a subscription to its customer."""
         self.env.flush_all()
         self.cr.execute("UPDATE sale_order SET auto_renew_on = end_date WHERE id = %s", [self.announced.id])
         self.env.invalidate_all()
 
     def _get_public_link(self):
-        """What proves that the mailed link of the public page was sent to the customer."""
+        """Return the signed part of the public page's link mailed to the customer."""
         requests = self.env["sale.subscription.close.request"]
         requests.create({"reference": self.order.name, "email": self.customer.email})
         self.env.flush_all()
@@ -205,7 +205,7 @@ class Stage:
         )
 
     def sell(self, card=None, company=None, partner=None, salesman="owner", **values):
-        """A confirmed order of one product for a month; an ordinary one without a plan."""
+        """Return a confirmed monthly order of one product; without a plan, an ordinary order."""
         company = company or self.company
         env = self.env(context={"allowed_company_ids": company.ids})
         product = self.product(company, recurring=values.get("plan_id", True))
@@ -225,7 +225,7 @@ class Stage:
         return order
 
     def product(self, company, recurring=True):
-        """What a company sells."""
+        """Return the product of a company."""
         products = self.env["product.product"]
         if recurring:
             return products.search([("recurring_invoice", "=", True), ("company_id", "=", company.id)], limit=1)
@@ -241,7 +241,7 @@ class Stage:
 
     @contextlib.contextmanager
     def provider(self, says):
-        """Let the fake provider answer without a network."""
+        """Make the fake provider answer without a network."""
         import requests
 
         from odoo.addons.payment.models.payment_provider import PaymentProvider
@@ -254,11 +254,11 @@ class Stage:
         with patch.object(PaymentProvider, "_send_api_request", ask):
             yield
 
-    # What is tried
+    # Attempts
 
     @contextlib.contextmanager
     def undone(self):
-        """Undo at the end what is done meanwhile."""
+        """Roll back all changes at the end."""
         self.env.flush_all()
         self.cr.execute("SAVEPOINT attempt")
         try:
@@ -271,7 +271,7 @@ class Stage:
                 self.registry.cache_invalidated.clear()
 
     def seen(self):
-        """Everything that is the customer's, as the database has it."""
+        """Return all of the customer's records, as stored in the database."""
         values = {"orders": tuple(self.orders.ids), "invoices": tuple(self.invoices.ids)}
         values["partners"] = (self.firm.id, self.customer.id)
         values |= {"plan": self.plan.id, "reason": self.reason.id}
@@ -284,7 +284,7 @@ class Stage:
         return found
 
     def changes(self, before):
-        """What is another than before: {table: what}."""
+        """Return the differences from the state before: {table: differences}."""
         changes = {}
         for table, rows in self.seen().items():
             old = {row["id"]: row for row in before[table]}
@@ -301,7 +301,7 @@ class Stage:
         return changes
 
     def effect(self, method, target, context):
-        """What a method does that the salesperson calls with a context: what would be the same another time."""
+        """Return the reproducible effect of a method that the salesperson calls with a context."""
 
         def plain(row):
             return {
@@ -333,7 +333,7 @@ class Stage:
 
     @contextlib.contextmanager
     def acting(self, kind, context=None):
-        """Odoo's environment of somebody, with a context as it comes through JSON."""
+        """Yield the environment of a user, with a context as received through JSON."""
         from odoo import api
 
         with self.registry.cursor() as cr:
@@ -354,7 +354,7 @@ class Stage:
             return result.ids if isinstance(result, BaseModel) else result
 
     def call_on(self, kind, model, method, target):
-        """Call a method as somebody, on what a row of the table names; a pop-up is first opened by the same person."""
+        """Call a method as a user on the record named in a table row; the same user opens a pop-up first."""
         arguments = {
             "subscription_close": {"reason_id": self.reason.id},
             "renew_next": {"limit": 1},
@@ -371,7 +371,7 @@ class Stage:
         return self.call(kind, model, method, wizard, **arguments)
 
     def handle(self, kind, model, method, target):
-        """Create, read, write or delete what is the customer's, or names it."""
+        """Create, read, write or delete a record that belongs or refers to the customer."""
         from odoo.exceptions import UserError
 
         if target == "pop_ups":
@@ -417,7 +417,7 @@ class Stage:
         }[model]
 
     def forge(self, kind, model, name, way):
-        """Write a field by hand: on what is the customer's, or on something of one's own that then names it.
+        """Write a field directly: on a record of the customer, or on an own record that then refers to it.
 
         :param way: `write`; on creation: `create`, as a value; `context`, as a default of the context; `default`, as a
             default value of the user
@@ -445,7 +445,7 @@ class Stage:
     # Over HTTP
 
     def ask(self, kind, address, verb, with_token=True, order=None):
-        """Ask for an address as somebody; the answer."""
+        """Request an address as a user, and return the answer."""
         from werkzeug.test import Client
 
         import odoo.http
@@ -485,7 +485,7 @@ class Stage:
         return answer
 
     def ask_api(self, kind, model, method, ids, **arguments):
-        """Call a method over HTTP with the key of somebody, or without one; the answer."""
+        """Call a method over HTTP with a user's API key or without one, and return the answer."""
         from werkzeug.test import Client
 
         import odoo.http
@@ -530,7 +530,7 @@ class Stage:
                 return [(6, 0, [])] if field.name != "renewal_ids" else [(4, self.foreign.id)]
 
     def _make_own(self, kind, model, values, context):
-        """The ids of a record of one's own, made with values."""
+        """Return the ids of an own record created with values."""
         company = self.other_company if kind == "abroad" else self.company
         partner = self.users[kind].partner_id.id
         line = {"product_id": self.product(company).id}
@@ -562,7 +562,7 @@ class Stage:
         raise NotImplementedError(model)
 
     def _check_not_forged(self, model, made, field, value):
-        """Raise if a record that was made has the value that it was given by hand."""
+        """Raise if a created record has the forged value."""
         self.env.invalidate_all()
         for record in self.env[model].browse(made):
             found = field.convert_to_write(record[field.name], record)
@@ -572,12 +572,12 @@ class Stage:
                 raise Forged(f"{record} has the {field.name} {value}")
 
     def names(self, text, by_id=True):
-        """Whether a text names one of the customer's orders, by its number or its id."""
+        """Return whether a text names one of the customer's orders, by number or id."""
         ids = set(map(int, re.findall(r"\b\d+\b", text))) if by_id else set()
         return any(order.name in text or order.id in ids for order in self.orders)
 
     def attempt(self, function, *arguments, **options):
-        """Try something, and undo it.
+        """Try something and roll it back.
 
         :rtype: Outcome
         """
@@ -598,7 +598,7 @@ class Stage:
 
 @contextlib.contextmanager
 def in_one_transaction(registry, cr):
-    """Let every cursor of Odoo be part of one transaction that is never committed."""
+    """Make every cursor of Odoo part of one transaction that is never committed."""
     import odoo
     from odoo.tests.common import BaseCase
 

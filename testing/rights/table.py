@@ -1,22 +1,22 @@
-"""Who may do what with a subscription that belongs to somebody else: the one page that says so.
+"""The reference of who may do what with a subscription that belongs to somebody else.
 
 Who tries:
 
-* ``owner``: the salesperson of the order, who sees own documents; for comparison, as each attempt has to be a real one
+* ``owner``: the salesperson of the order, limited to own documents; for comparison, to prove that each attempt is real
 * ``nobody``: not logged in
 * ``stranger``: a customer in the portal, of another company
-* ``colleague``: in the portal, of the customer's company, so that they see its orders
-* ``invoicing``: bills and collects, without rights in Sales
+* ``colleague``: a portal user of the customer's company, who sees its orders
+* ``invoicing``: invoices and collects, without rights in Sales
 * ``own``: another salesperson with own documents
 * ``all``: a salesperson with all documents
 * ``admin``: an administrator of Sales
-* ``abroad``: an administrator of Sales who invoices, too, in another company
+* ``abroad``: an administrator of Sales with rights in Invoicing, in another company
 
-How it ends: ``+`` done, ``-`` no access, ``!`` refused with a sentence, ``o`` answered, without anything of the order.
-Whatever does not end with a ``+`` leaves everything that is the customer's as it was: order, lines, invoices, payments,
+Results: ``+`` done, ``-`` no access, ``!`` refused with a message, ``o`` answered without any data of the order.
+Any result other than ``+`` leaves all of the customer's records unchanged: order, lines, invoices, payments,
 card, periods, MRR, activities, messages and mails.
 
-A new method, model, field, context key or address is missing here until somebody has decided who may use it.
+Each new method, model, field, context key or address needs a row that says who may use it.
 """
 
 METHODS = """

@@ -1,7 +1,7 @@
 {
     "name": "Payment Provider: Fake",
     "version": "19.0.1.0.0",
-    "summary": "For tests only: talks to testing/fake_provider.py, and dies where it is told to",
+    "summary": "For tests only: talks to testing/fake_provider.py and dies at given points",
     "category": "Hidden",
     "author": "Subscription Close Renew contributors",
     "license": "LGPL-3",

@@ -1,4 +1,4 @@
-"""Where a process dies when the environment says so: `KILL_AT` names the point, `KILL_NTH` which time it is reached."""
+"""Points at which a process can die: `KILL_AT` in the environment names the point, `KILL_NTH` says on which visit."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ _reached = {}
 
 
 def is_here(point):
-    """Tell whether this is where, and the time that, the process is to die.
+    """Return whether the process is to die at this point and this time.
 
     :param str point: name of a point, as in `KILL_AT`
     """
@@ -18,6 +18,6 @@ def is_here(point):
 
 
 def reach(point):
-    """Die here, if this is where to die, as by a power cut: no handler runs, nothing is rolled back or said."""
+    """Die at this point if requested, as in a power cut: no handler runs, nothing is rolled back or logged."""
     if is_here(point):
         os.kill(os.getpid(), signal.SIGKILL)

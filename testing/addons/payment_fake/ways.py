@@ -1,7 +1,7 @@
-"""How providers' addons talk to their providers, and what they do when no answer comes.
+"""How provider addons talk to their providers, and what they do without an answer.
 
-Each function posts data, and returns what was answered, or None when it has written down itself that nothing was. All of
-these are found among the addons that are in use; those that name none of Odoo's own methods are the most frequent.
+Each function posts data and returns the answer, or None when it has recorded the missing answer itself. All of
+these patterns exist in addons in use; those that call none of Odoo's own methods are the most frequent.
 """
 
 import json
@@ -15,19 +15,19 @@ from .models.payment_provider import get_patience, get_url
 
 
 def _ask(path, data):
-    """Ask with `requests`, as a program does that knows nothing of Odoo."""
+    """Send the request with `requests`, as a program unaware of Odoo does."""
     response = requests.post(get_url(path), json=data, timeout=get_patience())
     response.raise_for_status()
     return response.json()
 
 
 def by_transaction(transaction, path, data):
-    """Leave all to Odoo."""
+    """Leave everything to Odoo."""
     return transaction._send_api_request("POST", path, json=data)
 
 
 def by_transaction_caught(transaction, path, data):
-    """Write down the error that Odoo raises."""
+    """Record the error that Odoo raises."""
     try:
         return by_transaction(transaction, path, data)
     except ValidationError as error:
@@ -36,12 +36,12 @@ def by_transaction_caught(transaction, path, data):
 
 
 def by_provider(transaction, path, data):
-    """Ask by the provider's record, which is not told which transaction it is for."""
+    """Send the request by the provider record, which does not know the transaction."""
     return transaction.provider_id._send_api_request("POST", path, json=data)
 
 
 def by_provider_caught(transaction, path, data):
-    """The same, with the error written down."""
+    """The same, recording the error."""
     try:
         return by_provider(transaction, path, data)
     except ValidationError as error:
@@ -50,12 +50,12 @@ def by_provider_caught(transaction, path, data):
 
 
 def raw(_transaction, path, data):
-    """Let errors of `requests` through."""
+    """Propagate errors of `requests`."""
     return _ask(path, data)
 
 
 def wrapped(_transaction, path, data):
-    """Make a sentence of the error."""
+    """Turn the error into a message."""
     try:
         return _ask(path, data)
     except requests.RequestException as error:
@@ -63,7 +63,7 @@ def wrapped(_transaction, path, data):
 
 
 def wrapped_twice(transaction, path, data):
-    """Make an error of one's own of it, and of that a sentence."""
+    """Turn the error into a custom error, and that into a message."""
     try:
         try:
             return _ask(path, data)
@@ -74,7 +74,7 @@ def wrapped_twice(transaction, path, data):
 
 
 def from_none(_transaction, path, data):
-    """Make a sentence of the error, and hide the error."""
+    """Turn the error into a message, and hide the error."""
     try:
         return _ask(path, data)
     except requests.RequestException as error:
@@ -82,7 +82,7 @@ def from_none(_transaction, path, data):
 
 
 def raised_after(_transaction, path, data):
-    """Raise once the error has been dealt with: nothing links the two."""
+    """Raise after the error has been handled: nothing links the two."""
     answer = _try(path, data)
     if "failure" in answer:
         raise ValidationError(answer["failure"])
@@ -90,7 +90,7 @@ def raised_after(_transaction, path, data):
 
 
 def set_within(transaction, path, data):
-    """Write the error down where it is caught."""
+    """Record the error where it is caught."""
     try:
         return _ask(path, data)
     except requests.RequestException as error:
@@ -99,7 +99,7 @@ def set_within(transaction, path, data):
 
 
 def set_after(transaction, path, data):
-    """Write the error down once it has been dealt with."""
+    """Record the error after it has been handled."""
     answer = _try(path, data)
     if "failure" in answer:
         transaction._set_error(answer["failure"])
@@ -108,7 +108,7 @@ def set_after(transaction, path, data):
 
 
 def processed(_transaction, path, data):
-    """Make an answer of the error, as if the provider had given it."""
+    """Turn the error into an answer, as if the provider had sent it."""
     answer = _try(path, data)
     if "failure" in answer:
         return {**data, "status": "error", "message": answer["failure"], "provider_reference": ""}
@@ -116,7 +116,7 @@ def processed(_transaction, path, data):
 
 
 def session(_transaction, path, data):
-    """Ask in a session of `requests`, and make a sentence of the error afterwards."""
+    """Send the request in a session of `requests`, and turn the error into a message afterwards."""
     failure = ""
     with requests.Session() as client:
         try:
@@ -129,7 +129,7 @@ def session(_transaction, path, data):
 
 
 def urllib_wrapped(_transaction, path, data):
-    """Ask without `requests`."""
+    """Send the request without `requests`."""
     try:
         request = urllib.request.Request(get_url(path), json.dumps(data).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=get_patience()) as response:

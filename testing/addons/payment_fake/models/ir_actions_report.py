@@ -8,7 +8,7 @@ class IrActionsReport(models.Model):
     _inherit = "ir.actions.report"
 
     def _render_qweb_pdf_prepare_streams(self, report_ref, data, res_ids=None):
-        """Print a blank page: how an invoice looks is no part of it, and would take longer than all the rest."""
+        """Print a blank page: the layout of invoices is not tested and would take most of the time."""
         return {res_id: {"stream": self._print_blank_page(), "attachment": None} for res_id in res_ids}
 
     def _print_blank_page(self):

@@ -9,12 +9,12 @@ from .. import killing
 
 
 def get_patience():
-    """Return how many seconds to wait for the provider: Odoo waits ten for any. A test need not."""
+    """Return the timeout for the provider in seconds; Odoo's ten seconds would slow the tests down."""
     return float(os.environ.get("FAKE_PROVIDER_PATIENCE", "10"))
 
 
 def get_url(endpoint):
-    """Return where to ask: nobody listens at the address of an endpoint that begins with two slashes."""
+    """Return the URL of the request: nothing listens at the address of an endpoint with two leading slashes."""
     return "http://127.0.0.1:1" if endpoint.startswith("//") else os.environ["FAKE_PROVIDER_URL"] + endpoint
 
 

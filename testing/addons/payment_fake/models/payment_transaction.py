@@ -22,10 +22,10 @@ class PaymentTransaction(models.Model):
             killing.reach("answered")
 
     def _ask_fake_provider(self):
-        """Ask the provider to charge, and process what it answers, in the way that the card's token names.
+        """Ask the provider to charge and process its answer, in the way named by the card's token.
 
-        A token such as `ok~404:5` has a question follow the charge, unless the card has been mended: where Odoo's own
-        providers, too, ask for a payment and then for its details, or authorise first and capture then.
+        A token such as `ok~404:5` sends an inquiry after the charge, unless the card has been fixed, as Odoo's own
+        providers also request a payment and then its details, or authorise first and capture later.
         """
         token = self.token_id.provider_ref
         data = {

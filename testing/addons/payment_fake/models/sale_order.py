@@ -15,6 +15,6 @@ class SaleOrder(models.Model):
         return super()._update_next_invoice_date()
 
     def _was_answered_by_fake(self):
-        """Return whether the provider has answered, so that it is no trial whether the invoice can be posted."""
+        """Return whether the provider has answered, so this is not just the trial posting of the invoice."""
         charges = self.sudo().period_ids.transaction_ids.filtered(lambda charge: charge.provider_code == "fake")
         return any(charge.state != "draft" for charge in charges)

@@ -4,7 +4,7 @@ from odoo import api, fields, models
 
 
 class SaleOrder(models.Model):
-    """A subscription can be suspended: it runs, but nothing is delivered and it brings nothing."""
+    """A subscription can be suspended: it is running, but nothing is delivered and its MRR is zero."""
 
     _inherit = "sale.order"
 

@@ -3,7 +3,7 @@ from odoo.tools import SQL
 
 
 class SaleSubscriptionReport(models.Model):
-    """A measure that needs a table of its own: until when the plan lets an invoice be unpaid."""
+    """A measure that needs another table: how long the plan allows an invoice to remain unpaid."""
 
     _inherit = "sale.subscription.report"
 

@@ -1,6 +1,6 @@
-"""Each method that docs/integrator.md offers to extend is extended here, and what it returns arrives where the guide says.
+"""Each method that docs/integrator.md offers for extension is extended here, and its result has the documented effect.
 
-`testing/test_integrator.py` compares the methods that are extended here with the tables of the guide.
+`testing/test_integrator.py` compares the methods extended here with the tables of the guide.
 """
 
 from datetime import date, timedelta
@@ -30,7 +30,7 @@ def nothing(result):
 
 @tagged("post_install", "-at_install")
 class TestSeams(PortalCase):
-    """One subscription in progress, of a plan that lets customers close and renew, and no mail that fails."""
+    """One subscription in progress, of a plan that allows customers to close and renew, and no failing mails."""
 
     @classmethod
     def setUpClass(cls):
@@ -43,7 +43,7 @@ class TestSeams(PortalCase):
 
         :param owner: name of a model, or a controller
         :param str name: of the method
-        :param change: called with what `super()` returns; its result is returned. Without it, the result of `super()` is.
+        :param change: called with the result of `super()`, returns the new result; by default, that of `super()`
         :return: a list of the records on which the method has been called since
         :rtype: list
         """
@@ -125,7 +125,7 @@ class TestSeams(PortalCase):
         self.extend("sale.order", "_get_ended_states", lambda states: (*states, "progress"))
         self.assertIn("has ended", self.order.billing_status)
 
-    def test_sentences_that_refuse_in_a_state(self):
+    def test_refusal_messages_in_a_state(self):
         self.extend_values("sale.order", "_get_state_refusals", progress="%(order)s rests in %(place)s.")
         self.extend_values("sale.order", "_prepare_refusal_values", place="Rome")
         with self.assertRefused("rests in Rome"):
@@ -158,7 +158,7 @@ class TestSeams(PortalCase):
         self.order._action_cancel()
         self.assertEqual(self.order.client_order_ref, "Cancelled")
 
-    def test_who_looks_after_a_subscription(self):
+    def test_user_responsible_for_a_subscription(self):
         self.extend("sale.order", "_get_attentive_user", lambda user: self.sales_lead)
         self.order._ask_for_attention("Look", "Please.")
         self.assertEqual(self.order.sudo().activity_ids.user_id, self.sales_lead)
@@ -169,7 +169,7 @@ class TestSeams(PortalCase):
         self.order._send_subscription_mail(f"{MODULE}.mail_template_closed")
         self.assertEqual(called, [self.order])
 
-    def test_whom_mails_go_to(self):
+    def test_recipients_of_mails(self):
         self.extend("sale.order", "_get_notified_partners", lambda partners: self.colleague.partner_id)
         message = self.order._send_subscription_mail(f"{MODULE}.mail_template_closed")
         self.assertEqual(message.partner_ids, self.colleague.partner_id)
@@ -192,7 +192,7 @@ class TestSeams(PortalCase):
         self.order._close_as_customer(self.reason.id, self.portal_user)
         self.assertEqual(called, [self.order])
 
-    def test_nothing_depends_on_a_notice_that_reached_nobody(self):
+    def test_notice_without_recipients_announces_nothing(self):
         self.extend("sale.order", "_notify_customer", lambda emails: [])
         self.assertFalse(self.announced().auto_renew_on)
 
@@ -200,7 +200,7 @@ class TestSeams(PortalCase):
         self.extend("sale.order.line", "_is_sold_by_subscription", lambda recurs: True)
         self.assertTrue(self.quotation(lines=[self.line(self.one_time_product)]).order_line.is_recurring)
 
-    def test_what_decides_about_a_price(self):
+    def test_fields_that_decide_a_price(self):
         self.env["product.pricelist.item"].create(
             {
                 "plan_id": self.yearly.id,
@@ -253,12 +253,12 @@ class TestSeams(PortalCase):
 
     # billing
 
-    def test_what_is_billed_today(self):
+    def test_subscriptions_billed_today(self):
         self.extend("sale.order", "_get_billing_domain", lambda domain: Domain.FALSE)
         self.bill()
         self.assertEqual(self.billed_periods(self.order), [])
 
-    def test_what_may_be_billed_and_charged(self):
+    def test_subscriptions_that_may_be_billed_and_charged(self):
         self.extend("sale.order", "_get_chargeable_domain", lambda domain: Domain.FALSE)
         self.bill()
         self.assertEqual(self.billed_periods(self.order), [])
@@ -302,7 +302,7 @@ class TestSeams(PortalCase):
         self.assertEqual(self.invoices(order).invoice_line_ids.product_id, self.recurring_product)
 
     @mute_logger(SCHEDULED_LOGGER)
-    def test_price_that_the_invoice_of_a_period_must_have(self):
+    def test_expected_price_of_the_invoice_of_a_period(self):
         self.extend("sale.order", "_get_period_amounts", lambda amounts: (70.0, *amounts[1:]))
         self.bill()
         self.assertEqual(self.billed_periods(self.order), [])
@@ -323,7 +323,7 @@ class TestSeams(PortalCase):
         self.bill()
         self.assertIn("All winter long", self.invoices(self.order).invoice_line_ids.name)
 
-    def test_mail_with_which_an_invoice_is_sent(self):
+    def test_mail_template_of_an_invoice(self):
         template = self.env.ref("account.email_template_edi_invoice").copy()
         self.extend("account.move", "_get_mail_template", lambda _template: template)
         invoice = self.invoice(self.order)
@@ -342,7 +342,7 @@ class TestSeams(PortalCase):
         self.assertDates(self.order, end_date="2027-03-15")
         self.assertTrue(self.order.is_closing)
 
-    def test_close_that_is_asked_for(self):
+    def test_requested_close(self):
         self.extend_values("sale.order", "_prepare_close_request_values", client_order_ref="Asked")
         called = self.extend("sale.order", "_schedule_close")
         self.order.subscription_close(self.reason.id, when="date", date="2027-03-01")
@@ -368,13 +368,13 @@ class TestSeams(PortalCase):
         self.order.with_user(self.administrator).subscription_reopen()
         self.assertEqual(self.order.client_order_ref, "Reopened")
 
-    def test_what_closes_today(self):
+    def test_subscriptions_that_close_today(self):
         self.order.end_date = "2027-02-28"
         self.extend("sale.order", "_get_closing_domain", lambda domain: Domain.FALSE)
         self.expire()
         self.assertEqual(self.order.subscription_state, "progress")
 
-    def test_turn_that_another_addon_adds(self):
+    def test_turn_added_by_another_addon(self):
         def with_pause(turns):
             due = Domain("subscription_state", "=", "progress") & Domain("id", "=", self.order.id)
             return [*turns, Turn(due, "start_date", lambda orders: orders._transition_subscription("pause"))]
@@ -383,7 +383,7 @@ class TestSeams(PortalCase):
         self.expire()
         self.assertEqual(self.order.subscription_state, "paused")
 
-    def test_reason_that_code_gives(self):
+    def test_reason_given_by_code(self):
         self.order.end_date = "2027-02-28"
         other = f"{MODULE}.close_reason_public_page"
         self.extend_values("sale.order.close.reason", "_get_system_reason_xml_ids", end_of_term=other)
@@ -446,7 +446,7 @@ class TestSeams(PortalCase):
         self.assertEqual([records.id for records in called], order.sudo().period_ids.ids)
         self.assertEqual(order.sudo().period_ids.retry_date, date(2027, 2, 14))
 
-    def test_what_is_tried_again_today(self):
+    def test_charges_retried_today(self):
         self.card_order()
         self.extend("sale.order", "_get_retry_domain", lambda domain: Domain.FALSE)
         with self.provider("declined"):
@@ -474,7 +474,7 @@ class TestSeams(PortalCase):
         self.extend("sale.order", "_get_lines_to_renew", lambda lines: lines[1:])
         self.assertEqual(self.renewal(order).order_line.product_uom_qty, 2)
 
-    def test_what_happens_to_the_renewed(self):
+    def test_values_of_the_renewed_subscription(self):
         order = self.paid_subscription()
         self.extend_values("sale.order", "_prepare_renewed_values", client_order_ref="Renewed")
         called = self.extend("sale.order", "_settle_before_renewal")
@@ -486,11 +486,11 @@ class TestSeams(PortalCase):
         self.extend("sale.order", "_get_term_end", lambda day: date(2027, 12, 24))
         self.assertDates(self.subscription(), end_date="2027-12-24")
 
-    def test_whom_automatic_renewals_are_announced_to(self):
+    def test_recipients_of_automatic_renewal_notices(self):
         self.extend("sale.order", "_get_renewal_notice_domain", lambda domain: Domain.FALSE)
         self.assertFalse(self.announced().auto_renew_on)
 
-    def test_what_is_renewed_today(self):
+    def test_subscriptions_renewed_today(self):
         order = self.announced()
         self.extend("sale.order", "_get_automatic_renewal_domain", lambda domain: Domain.FALSE)
         self.renew(until="2027-03-10")
@@ -530,7 +530,7 @@ class TestSeams(PortalCase):
     # portal
 
     def see(self, name="", path="", order=None):
-        """Return what stands on the page of a subscription, or in its elements of a name; see :meth:`text`."""
+        """Return the text of the page of a subscription, or of its elements with a name; see :meth:`text`."""
         return self.text(self.open(self.page_of(order or self.order, path), self.portal_user), name)
 
     def list(self, query=""):
@@ -545,7 +545,7 @@ class TestSeams(PortalCase):
         self.assertIn("Sundays", self.text(self.close()))
         self.assertEqual(self.order.subscription_state, "progress")
 
-    def test_portal_sentence_in_place_of_the_button_that_closes(self):
+    def test_portal_text_in_place_of_the_close_button(self):
         self.extend("sale.order", "_get_portal_close_refusal", lambda refusal: "Not on Sundays.")
         self.extend("sale.order", "_get_portal_close_obstacle", lambda obstacle: obstacle and "Call us on Mondays.")
         self.assertEqual(self.see("subscription_close_notice"), "Call us on Mondays.")
@@ -559,7 +559,7 @@ class TestSeams(PortalCase):
     def test_portal_moment_of_a_close_without_login(self):
         self.invoice(self.order)
         self.extend("sale.order", "_get_public_close_when", lambda when: "now")
-        # The three months' notice of this addon.
+        # This addon requires three months' notice.
         self.extend("sale.order", "_get_close_refusal", lambda refusal: False)
         self.order.sudo()._close_on_public_page()
         self.assertEqual(self.order.subscription_state, "churned")
@@ -628,11 +628,11 @@ class TestSeams(PortalCase):
             self.assertIn(text, page.text)
         self.assertTrue(self.found(self.list("?search=x&search_in=bean"), "subscription_none"))
 
-    def test_portal_what_is_listed(self):
+    def test_portal_listed_subscriptions(self):
         self.extend(SubscriptionListPortal, "_get_subscription_domain", lambda domain: Domain.FALSE)
         self.assertTrue(self.found(self.list(), "subscription_none"))
 
-    def test_portal_words_that_the_law_wants(self):
+    def test_portal_wording_required_by_law(self):
         self.company.subscription_public_closing = True
         labels = self.extend(
             "sale.subscription.close.request", "_get_legal_labels", lambda labels: ("Leave here", "Leave now")
@@ -640,7 +640,7 @@ class TestSeams(PortalCase):
         self.assertIn("Leave here", self.open("/subscriptions/close").text)
         self.assertTrue(labels)
 
-    def test_portal_what_another_addon_adds_to_the_page(self):
+    def test_portal_content_added_by_another_addon(self):
         template = f"{MODULE}.portal_subscription_buttons"
         self.env["ir.ui.view"].create(
             {

@@ -8,7 +8,7 @@ MODULE = "subscription_close_renew"
 
 @tagged("post_install", "-at_install")
 class TestSuspended(SubscriptionCommon):
-    """What another addon adds to the tables counts everywhere."""
+    """Another addon's additions to the tables are effective everywhere."""
 
     @classmethod
     def setUpClass(cls):
@@ -37,7 +37,7 @@ class TestSuspended(SubscriptionCommon):
         self.bill(until="2027-03-31")
         self.assertFalse(self.order.sudo().period_ids)
 
-    def test_refusal_of_the_state_is_the_addons(self):
+    def test_refusal_in_the_state_comes_from_the_addon(self):
         with self.assertRaisesRegex(UserError, "Restore it"):
             self.order.subscription_renew()
 
@@ -45,7 +45,7 @@ class TestSuspended(SubscriptionCommon):
         self.order.subscription_close(self.reason.id)
         self.assertEqual(self.order.subscription_state, "churned")
 
-    def test_policy_knows_when_and_why(self):
+    def test_policy_receives_the_date_and_the_reason(self):
         with self.assertRaisesRegex(UserError, "three months"):
             self.order.subscription_close(self.hidden_reason.id)
         with self.assertRaisesRegex(UserError, "three months"):
