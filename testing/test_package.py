@@ -135,12 +135,12 @@ from odoo.tools import config
 config.parse_config(["-c", "{installed.config}"], setup_logging=False)
 initialize_sys_path()
 print(Manifest.for_addon("{project.ADDON}").path)
-import odoo.addons.{project.ADDON}.models.sale_order as room
+import odoo.addons.{project.ADDON}.models.subscription.sale_order as room
 print(room.__file__)
 """
         printed = process.output([installed.environment.python, "-c", code], "Looking", env=installed.variables())
         addon = installed.environment.packages / HOME
-        assert [Path(line) for line in printed.split()] == [addon, addon / "models/sale_order.py"]
+        assert [Path(line) for line in printed.split()] == [addon, addon / "models/subscription/sale_order.py"]
 
     def test_installs(self, installed, place, database):
         assert troubles(installed.install(database, [project.ADDON])) == []

@@ -28,7 +28,7 @@ def test_several_submits_at_once_close_once(served):
     assert sorted(answer.status_code for answer in answers) == [303, 409, 409, 409]
     assert all("already" in answer.text for answer in answers if answer.status_code == 409)
     order = served.record_id("subscription_close_renew.order_joel_coffee")
-    receipts = f"model = 'sale.order' AND res_id = {order} AND subject LIKE '%we received%'"
+    receipts = f"model = 'sale.order' AND res_id = {order} AND subject LIKE '%received your request%'"
     assert served.sql(f"SELECT count(*) FROM mail_message WHERE {receipts}") == [["1"]]
     closed = f"SELECT close_by_customer, end_date IS NOT NULL FROM sale_order WHERE id = {order}"
     assert served.sql(closed) == [["t", "t"]]

@@ -63,7 +63,7 @@ def assert_none(wrong):
 def sources():
     """Return the Python files of the addon, without its tests and arithmetic."""
     for folder in ("models", "wizards", "reports", "controllers"):
-        for path in (project.ADDON_PATH / folder).glob("*.py"):
+        for path in (project.ADDON_PATH / folder).rglob("*.py"):
             yield path.read_text(encoding="utf-8")
 
 
