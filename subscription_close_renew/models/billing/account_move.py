@@ -35,7 +35,7 @@ class AccountMove(models.Model):
         return res
 
     def _get_mail_template(self):
-        # sudo: bookkeepers cannot read plans; Odoo has checked the right to send the invoice.
+        # sudo: bookkeepers may not have access to the order; Odoo has checked the right to send the invoice.
         template = self._get_subscriptions().sudo().plan_id.invoice_mail_template_id
         if self.move_type == "out_invoice" and len(template) == 1:
             return template

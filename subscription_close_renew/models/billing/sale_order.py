@@ -176,6 +176,7 @@ class SaleOrder(models.Model):
             key = values["currency_id"]
             if "journal_id" not in values and key not in journals:
                 names = ("move_type", "company_id", "currency_id")
+                # sudo: the record is never saved; as for the invoices themselves, the right to the orders was checked.
                 journals[key] = (
                     self.env["account.move"].sudo().new({name: values[name] for name in names}).journal_id.id
                 )
@@ -320,6 +321,7 @@ class SaleOrder(models.Model):
         if not any(order.plan_id for order in self):
             return super()._create_account_invoices(invoice_vals_list, final)
         invoices = super(SaleOrder, as_method(self))._create_account_invoices(invoice_vals_list, final)
+        # sudo: Odoo returns these invoices in sudo mode, after it has checked the right to create them.
         return invoices.with_env(self.sudo().env)
 
     @api.depends("next_invoice_date", "subscription_state")

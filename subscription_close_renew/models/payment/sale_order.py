@@ -180,8 +180,8 @@ class SaleOrder(models.Model):
         return super()._compute_billing_status()
 
     def _get_billing_obstacle(self):
-        refusal = self._get_state_refusal("bill")
-        if self.payment_exception and not refusal:
+        # In any other state, the state itself is the obstacle.
+        if self.payment_exception and self.subscription_state == "progress":
             return self.env._(
                 "The outcome of a payment of %(order)s is unknown. Nothing is invoiced or charged until this is "
                 "resolved.",
