@@ -601,7 +601,7 @@ class TestSeams(PortalCase):
     def test_portal_payment_method(self):
         order = self.card_order()
         self.extend("sale.order", "_can_see_payment_method", lambda can: False)
-        self.assertNotIn("4242", self.see("subscription_payment_method", order=order))
+        self.assertNotIn("•••• 4242", self.see("subscription_payment_method", order=order))
         self.extend("sale.order", "_get_payment_method_refusal", lambda refusal: "Not on Sundays.")
         page = self.open(f"/my/orders/{order.id}/payment-method", self.portal_user)
         self.assertIn("Sundays", self.text(page))
@@ -609,9 +609,9 @@ class TestSeams(PortalCase):
     def test_portal_payment_methods_to_choose_from(self):
         self.card()
         address = f"/my/orders/{self.order.id}/payment-method"
-        self.assertIn("4242", self.open(address, self.portal_user).text)
+        self.assertIn("•••• 4242", self.open(address, self.portal_user).text)
         self.extend("sale.order", "_get_usable_payment_tokens", nothing)
-        self.assertNotIn("4242", self.open(address, self.portal_user).text)
+        self.assertNotIn("•••• 4242", self.open(address, self.portal_user).text)
 
     def test_portal_list(self):
         self.extend("sale.order", "_get_portal_summary", lambda summary: "Black and strong")
