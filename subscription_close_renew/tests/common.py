@@ -23,7 +23,7 @@ from odoo.modules import module
 from odoo.tests import TransactionCase, freeze_time
 from odoo.tools import html2plaintext
 
-from odoo.addons.subscription_close_renew.models.subscription.sale_subscription_guard_mixin import as_method
+from odoo.addons.subscription_close_renew.tools.guard import as_method
 
 
 @freeze_time("2027-01-31 12:00:00")

@@ -2,7 +2,7 @@ from odoo.exceptions import UserError
 from odoo.fields import NO_ACCESS, Command
 from odoo.tests import tagged
 
-from ..models.subscription.sale_subscription_guard_mixin import as_method
+from ..tools.guard import as_method
 from .common import SubscriptionCommon
 
 ADDON = "subscription_close_renew"

@@ -63,8 +63,13 @@ class House:
 
     @staticmethod
     def _calls_super(function):
+        # A base may call another method with super(): _write_by_hand ends in write.
         return any(
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
+            isinstance(node, ast.Attribute)
+            and node.attr == function.name
+            and isinstance(node.value, ast.Call)
+            and isinstance(node.value.func, ast.Name)
+            and node.value.func.id == "super"
             for node in ast.walk(function)
         )
 
@@ -203,6 +208,14 @@ class TestRoomsOfAnotherHouse(BaseCase):
             ["lower/sale_order.py defines _close of sale.order, which upper/sale_order.py extends before"],
         )
         self.assertEqual(self.reordered(house).overrides_before_their_base(), [])
+
+    def test_base_that_calls_another_method_with_super_is_found(self):
+        base = "def _write_by_hand(self, vals):\n    return super().write(vals)\n"
+        house = self.house(upper=base.replace(".write(", "._write_by_hand("), lower=base)
+        self.assertEqual(
+            house.overrides_before_their_base(),
+            ["lower/sale_order.py defines _write_by_hand of sale.order, which upper/sale_order.py extends before"],
+        )
 
     def reordered(self, house):
         """Return the same package, loaded in reverse order."""

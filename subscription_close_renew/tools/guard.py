@@ -13,6 +13,8 @@ True
 from dataclasses import dataclass
 from typing import Any
 
+from odoo.tools.misc import clean_context
+
 
 class Guard:
     """A context key whose value only counts if this object has sealed it."""
@@ -44,3 +46,17 @@ class Guard:
 class _Sealed:
     guard: Guard
     value: Any
+
+
+# Granted to the methods that can write guarded fields.
+METHODS = Guard("subscription_methods")
+
+
+def as_method(records):
+    """Return the same records for a method that writes guarded fields and has checked the rights of its caller.
+
+    Default values in the caller's context are dropped.
+
+    :param records: records of any model; the grant also covers lines created along with them
+    """
+    return METHODS.grant(records.with_env(records.env(context=clean_context(records.env.context))))

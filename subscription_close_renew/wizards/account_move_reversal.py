@@ -1,6 +1,6 @@
 from odoo import models
 
-from ..models.subscription.sale_subscription_guard_mixin import as_method
+from ..tools.guard import as_method
 
 
 class AccountMoveReversal(models.TransientModel):

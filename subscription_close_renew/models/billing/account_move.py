@@ -1,7 +1,7 @@
 from odoo import api, models
 from odoo.tools import float_round
 
-from ..subscription.sale_subscription_guard_mixin import as_method
+from ...tools.guard import as_method
 
 # The states of payment in which something of a posted invoice is left to pay.
 UNPAID_STATES = ("not_paid", "partial")
@@ -90,7 +90,8 @@ class AccountMove(models.Model):
             # sudo: Odoo has checked the right to reset the credit note; its invoice counts again.
             note.sudo().reversed_entry_id.filtered(lambda move: move.state == "posted")._claim_subscription_periods()
         # sudo: Odoo has checked the right to reset or cancel the invoice.
-        self._get_subscriptions().sudo()._get_periods_of(self)._release()
+        if subscriptions := self._get_subscriptions().sudo():
+            subscriptions._get_periods_of(self)._release()
 
     def _release_credited_periods(self):
         """Release the periods of invoices credited in full, and log in the chatter what happens to them."""

@@ -4,7 +4,7 @@ from odoo.fields import Command, Domain
 from odoo.tools import format_date
 
 from ..subscription.runner import Turn
-from ..subscription.sale_subscription_guard_mixin import as_method
+from ...tools.guard import as_method
 
 # Periods of one subscription per run, so that a customer not billed for years is not flooded with invoices.
 MAX_PERIODS_PER_RUN = 12

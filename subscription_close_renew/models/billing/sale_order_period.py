@@ -26,7 +26,7 @@ class SaleOrder(models.Model):
     def _check_dates_by_hand(self, vals):
         res = super()._check_dates_by_hand(vals)
         day = fields.Date.to_date(vals.get("next_invoice_date"))
-        if day and not self._is_method():
+        if day:
             changed = self.filtered(lambda order: order.plan_id and order.state == "sale")
             for order in changed.filtered(lambda order: order.next_invoice_date != day):
                 order._check_next_invoice_date(day)

@@ -156,10 +156,11 @@ class SaleSubscriptionPeriod(models.Model):
         released = self.filtered(
             lambda period: period.state == "invoiced" and not any(move._is_billing() for move in period.invoice_ids)
         )
-        released.write(self._prepare_release_values())
-        # The unique index must see the new state before the period is claimed again.
-        released.flush_recordset(["state"])
-        released.order_id._update_next_invoice_date()
+        if released:
+            released.write(self._prepare_release_values())
+            # The unique index must see the new state before the period is claimed again.
+            released.flush_recordset(["state"])
+            released.order_id._update_next_invoice_date()
         return released
 
     @api.model
@@ -229,6 +230,6 @@ class SaleSubscriptionPeriod(models.Model):
 
     def _drop_drafts(self):
         """Delete draft periods and cancel their draft invoices."""
-        drafts = self.filtered(lambda period: period.state == "draft")
-        drafts.invoice_ids.filtered(lambda invoice: invoice.state == "draft").button_cancel()
-        drafts.unlink()
+        if drafts := self.filtered(lambda period: period.state == "draft"):
+            drafts.invoice_ids.filtered(lambda invoice: invoice.state == "draft").button_cancel()
+            drafts.unlink()

@@ -6,4 +6,3 @@ from . import sale_subscription_shared_mixin
 from . import sale_subscription_plan
 from . import product_template
 from . import product_pricelist
-from . import product_pricelist_item

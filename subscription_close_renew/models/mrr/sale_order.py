@@ -63,8 +63,9 @@ class SaleOrder(models.Model):
         # A price that changed just before is a movement of its own, even if its effect has not been computed yet.
         self._recompute_recordset(["recurring_monthly"])
         (self & self._get_scheduled_orders())._record_movements()
-        if event == "close":
-            self.filtered(lambda order: order.subscription_state == "paused")._record_lost_pause()
+        paused = self.filtered(lambda order: order.subscription_state == "paused")
+        if event == "close" and paused:
+            paused._record_lost_pause()
         res = super()._transition_subscription(event, values, message)
         self.filtered(lambda order: not order._is_mrr_transferred(event))._record_movements(event)
         return res

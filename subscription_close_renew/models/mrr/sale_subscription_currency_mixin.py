@@ -16,6 +16,7 @@ class SaleSubscriptionCurrencyMixin(models.AbstractModel):
     _report_currency_field = None
 
     def _read_group_select(self, aggregate_spec, query):
+        """Return the SQL of an aggregate, without what is not needed for amounts in a single currency."""
         currency = self._get_report_currency()
         if currency:
             name, _separator, function = aggregate_spec.partition(":")

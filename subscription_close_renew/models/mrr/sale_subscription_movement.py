@@ -141,6 +141,8 @@ class SaleSubscriptionMovement(models.Model):
         :param list vals_list: values of movements, in the order in which they happened
         :rtype: sale.subscription.movement
         """
+        if not vals_list:
+            return self.browse()
         # sudo: nobody may write movements; the method that changed the order has checked the right to it.
         return _LEDGER.grant(self.sudo()).create(vals_list)
 

@@ -68,7 +68,7 @@ class SaleOrder(models.Model):
     def _check_dates_by_hand(self, vals):
         res = super()._check_dates_by_hand(vals)
         day = fields.Date.to_date(vals.get("resume_date"))
-        if day and not self._is_method():
+        if day:
             # A day that has already passed would bill paused days.
             self.filtered(lambda order: order.state == "sale" and order.resume_date != day)._get_resume_date(day)
         return res

@@ -9,5 +9,6 @@ from . import account_payment
 from . import account_move
 from . import account_move_line
 from . import sale_subscription_period
+from . import sale_subscription_period_retries
 from . import sale_order
 from . import sale_order_line

@@ -85,11 +85,11 @@ class SaleOrder(models.Model):
         self._check_token_access(vals_list)
         return super().create(vals_list)
 
-    def write(self, vals):
-        is_manual = "payment_exception" in vals and not vals["payment_exception"] and not self._is_method()
-        lifted = self.filtered("payment_exception") if is_manual else self.browse()
+    def _write_by_hand(self, vals):
         self._check_token_access([vals])
-        res = super().write(vals)
+        is_lifted = "payment_exception" in vals and not vals["payment_exception"]
+        lifted = self.filtered("payment_exception") if is_lifted else self.browse()
+        res = super()._write_by_hand(vals)
         lifted._set_charges_failed()
         return res
 
@@ -566,12 +566,12 @@ class SaleOrder(models.Model):
             order.message_post(body=body)
             order._ask_for_attention(self.env._("Payment pending"), body)
 
-    def _write_subscription(self, values):
+    def _transition_subscription(self, event, values=None, message=None):
         """Stop further attempts to charge subscriptions that end, however they end."""
-        res = super()._write_subscription(values)
-        if values.get("subscription_state", "progress") not in self._get_running_states():
-            # sudo: nobody can write periods; the caller has checked the right to end the subscription.
-            self.sudo().period_ids.filtered("retry_date").retry_date = False
+        res = super()._transition_subscription(event, values, message)
+        # sudo: nobody can write periods; the caller has checked the right to end the subscription.
+        stopped = self.filtered(lambda order: not order._is_running()).sudo().period_ids.filtered("retry_date")
+        stopped.retry_date = False
         return res
 
     def _check_cancel_subscription(self):

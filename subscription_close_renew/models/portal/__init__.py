@@ -10,4 +10,3 @@ from . import sale_order_close_reason
 from . import sale_order
 from . import sale_order_closing
 from . import sale_order_renewing
-from . import sale_order_public_closing

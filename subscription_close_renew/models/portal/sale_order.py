@@ -10,13 +10,13 @@ class SaleOrder(models.Model):
 
     _inherit = "sale.order"
 
-    def write(self, vals):
+    def _write_by_hand(self, vals):
         customers = {}
         if "partner_id" in vals:
             # sudo: the customers are only compared; super() checks the right to write.
             subscriptions = self.sudo().filtered(lambda order: order._is_portal_subscription())
             customers = {order: order.partner_id.commercial_partner_id for order in subscriptions}
-        res = super().write(vals)
+        res = super()._write_by_hand(vals)
         for order, customer in customers.items():
             if order.partner_id.commercial_partner_id != customer:
                 # Anyone with the link acts as the customer, which the previous customer no longer is.

@@ -4,7 +4,7 @@ from odoo.fields import Command
 from odoo.tools import SQL, format_date
 
 from ..subscription.sale_order_access import UNTRACKED_KEYS
-from ..subscription.sale_subscription_guard_mixin import as_method
+from ...tools.guard import as_method
 
 
 class SaleOrder(models.Model):
@@ -28,9 +28,9 @@ class SaleOrder(models.Model):
         for order in self:
             order.history_count = counts.get(order.origin_order_id, 0)
 
-    def write(self, vals):
-        res = super().write(vals)
-        if vals.keys() & {"partner_id", "company_id", "subscription_id"}:
+    def _write_by_hand(self, vals):
+        res = super()._write_by_hand(vals)
+        if vals.keys() & {"partner_id", "company_id"}:
             subscriptions = self.filtered("plan_id")
             # Also check a subscription that gets another customer: its open renewal quotation is for the old one.
             (subscriptions | subscriptions._get_open_renewals())._check_renewed_customer()
@@ -408,7 +408,7 @@ class SaleOrder(models.Model):
                 message=self.env._("Renewed by %(link)s.", link=order._get_html_link()),
             )
             order._take_over_mrr(parent)
-            (parent.renewal_ids - order).filtered(lambda other: other.state in ("draft", "sent"))._action_cancel()
+            parent._cancel_renewal_quotations()
         return res
 
     def _settle_before_renewal(self):
@@ -419,7 +419,8 @@ class SaleOrder(models.Model):
             recurring = order.order_line.filtered("is_recurring")
             lines = recurring.invoice_lines.filtered(lambda line: line.parent_state == "draft")
             later = [line.id for line in lines if (line.subscription_period_start or date) >= date]
-            lines.browse(later).move_id.button_cancel()
+            if later:
+                lines.browse(later).move_id.button_cancel()
             order._hand_over_unpaid()
 
     def _hand_over_unpaid(self):
@@ -478,8 +479,12 @@ class SaleOrder(models.Model):
     def _close(self):
         """Cancel the open renewal quotations of closed subscriptions."""
         res = super()._close()
-        # sudo: the quotations may belong to a colleague; the caller has checked the right to close the subscription.
-        renewals = self.sudo().renewal_ids.filtered(lambda order: order.state in ("draft", "sent"))
-        # Log the cancellation in the chatter, whatever the context of the caller.
-        renewals.with_context(**dict.fromkeys(UNTRACKED_KEYS, False))._action_cancel()
+        self._cancel_renewal_quotations()
         return res
+
+    def _cancel_renewal_quotations(self):
+        """Cancel all open renewal quotations of subscriptions, and log it in the chatter whatever the caller's context."""
+        # sudo: the quotations may belong to a colleague; the caller has checked the right to end the subscription.
+        renewals = self.sudo().renewal_ids.filtered(lambda order: order.state in ("draft", "sent"))
+        if renewals:
+            renewals.with_context(**dict.fromkeys(UNTRACKED_KEYS, False))._action_cancel()

@@ -9,13 +9,11 @@ from . import sale_subscription_guard_mixin
 from . import sale_subscription_notice_mixin
 from . import res_company
 from . import res_config_settings
+from . import sale_order_access
 from . import sale_order
 from . import sale_order_dates
 from . import sale_order_cancelling
 from . import sale_order_line
-
-# Access rights are checked before the written values.
-from . import sale_order_access
 from . import sale_subscription_plan
 from . import product_template
 from . import sale_order_attention

@@ -1,8 +1,6 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from .sale_subscription_guard_mixin import as_method
-
 SUBSCRIPTION_STATES = [
     ("quotation", "Quotation"),
     ("renewal", "Renewal Quotation"),
@@ -143,14 +141,15 @@ class SaleOrder(models.Model):
             if order.plan_by_default:
                 order._compute_with_late_plan(vals)
         # An import can create orders that are already confirmed.
-        orders.filtered(lambda order: order.plan_id and order.state == "sale")._start_subscription()
+        if confirmed := orders.filtered(lambda order: order.plan_id and order.state == "sale"):
+            confirmed._start_subscription()
         return orders
 
-    def write(self, vals):
+    def _write_by_hand(self, vals):
         if "plan_id" not in vals:
-            return super().write(vals)
+            return super()._write_by_hand(vals)
         self._check_plan_change(vals["plan_id"])
-        res = super().write({"plan_by_default": False, **vals})
+        res = super()._write_by_hand({"plan_by_default": False, **vals})
         self.filtered(lambda order: order.state != "sale")._update_recurring_discounts()
         return res
 
@@ -238,7 +237,8 @@ class SaleOrder(models.Model):
 
     def _drop_needless_plan(self):
         """Remove the plan from quotations without a subscription product, unless somebody chose it."""
-        self.filtered(lambda order: order._is_plan_needless()).write({"plan_id": False})
+        if needless := self.filtered(lambda order: order._is_plan_needless()):
+            needless.write({"plan_id": False})
 
     def _update_recurring_discounts(self):
         """Recompute the discounts of subscription products after the plan has changed; other lines keep theirs."""
@@ -381,13 +381,6 @@ class SaleOrder(models.Model):
             self._track_set_log_message(message)
         for target, orders in self.grouped(lambda order: order._get_transition_target(event)).items():
             orders._write_subscription({**(values or {}), "subscription_state": target})
-
-    def _write_subscription(self, values):
-        """Write fields that only methods can write.
-
-        :param dict values: as for :meth:`write`
-        """
-        return as_method(self).write(values)
 
     def _check_transition(self, event):
         """Check that an event is possible in the state of each of these orders.

@@ -1,7 +1,7 @@
 from odoo import api, models
-from odoo.exceptions import AccessError
+from odoo.exceptions import AccessError, UserError
 
-from ...tools.guard import Guard
+from ...tools.guard import Guard, as_method
 
 # Fields that determine the customer and the prices of a subscription: only Sales can change them while it is running.
 # The addon's own fields of this kind are declared with ``sales_only=True``.
@@ -12,6 +12,8 @@ CALLERS_KEYS = ("allowed_company_ids", "lang", "tz")
 UNTRACKED_KEYS = ("tracking_disable", "mail_notrack")
 # Granted to methods whose changes to many subscriptions do not belong in the chatter.
 _UNTRACKED = Guard("subscription_untracked")
+# Granted to Odoo's own cancelling after checking that the subscription can be cancelled.
+CANCELLING = Guard("subscription_cancelling")
 
 
 class SaleOrder(models.Model):
@@ -21,12 +23,56 @@ class SaleOrder(models.Model):
     _inherit = ["sale.order", "sale.subscription.guard.mixin"]
 
     def write(self, vals):
-        if not self._is_method():
-            if self._get_sales_only_fields() & vals.keys():
-                self._check_sales_user()
-            if AGREED_FIELDS & vals.keys():
-                self._check_sales_user_if_running()
-        return super(SaleOrder, self._with_tracking(vals)).write(vals)
+        orders = self._with_tracking(vals)
+        if self._is_method():
+            return super(SaleOrder, orders).write(vals)
+        self._check_state_by_hand(vals)
+        if not vals.keys() & (self._get_sales_only_fields() | AGREED_FIELDS):
+            return super(SaleOrder, orders).write(vals)
+        self._check_sales_fields(vals)
+        return orders._write_by_hand(vals)
+
+    def _write_by_hand(self, vals):
+        """Write fields that determine what a subscription bills, when no method of the addon writes them.
+
+        Each room extends this to check new values, and to do what follows from them. Access rights have been checked.
+
+        :param dict vals: as for :meth:`write`, with a ``sales_only=True`` field or one of `AGREED_FIELDS` among them
+        :return: True
+        """
+        return super().write(vals)
+
+    def _write_subscription(self, values):
+        """Write fields that only methods can write.
+
+        :param dict values: as for :meth:`write`
+        """
+        return as_method(self).write(values)
+
+    def _check_sales_fields(self, vals):
+        """Check that the user has the rights in Sales that the written fields require.
+
+        :param dict vals: as for :meth:`write`
+        :raises AccessError: if not
+        """
+        if self._get_sales_only_fields() & vals.keys():
+            self._check_sales_user()
+        if AGREED_FIELDS & vals.keys():
+            self._check_sales_user_if_running()
+
+    def _check_state_by_hand(self, vals):
+        """Check that only methods change the state of the order of a confirmed subscription.
+
+        Otherwise, billing would continue on a cancelled order, or on a quotation without the checks of a confirmed order.
+
+        :param dict vals: as for :meth:`write`
+        :raises UserError: if the state of one of the orders would change
+        """
+        if "state" not in vals or CANCELLING.get(self.env.context):
+            return
+        for order in self:
+            if (order._is_running() or order._has_ended()) and order.state != vals["state"]:
+                raise UserError(order._get_by_hand_message("state"))
 
     def _without_tracking(self):
         """Return the same records for a method whose changes the chatter does not show."""

@@ -1,10 +1,7 @@
 from odoo import api, models
 from odoo.exceptions import UserError
 
-from ...tools.guard import Guard
-
-# Granted to Odoo's own cancelling after checking that the subscription can be cancelled.
-CANCELLING = Guard("subscription_cancelling")
+from .sale_order_access import CANCELLING
 
 
 class SaleOrder(models.Model):
@@ -12,15 +9,12 @@ class SaleOrder(models.Model):
 
     _inherit = "sale.order"
 
-    def write(self, vals):
-        self._check_state_by_hand(vals)
-        return super().write(vals)
-
     def _action_cancel(self):
         self.filtered("plan_id")._check_cancel_subscription()
         started = self.filtered(lambda order: order.state == "sale" and order.plan_id)
         res = super(SaleOrder, CANCELLING.grant(self))._action_cancel()
-        started._cancel_subscription()
+        if started:
+            started._cancel_subscription()
         return res
 
     def _check_cancel_subscription(self):
@@ -62,17 +56,3 @@ class SaleOrder(models.Model):
         :rtype: dict
         """
         return dict.fromkeys(("anchor_date", "end_date", "next_invoice_date", "start_date"), False)
-
-    def _check_state_by_hand(self, vals):
-        """Check that only methods change the state of the order of a confirmed subscription.
-
-        Otherwise, billing would continue on a cancelled order, or on a quotation without the checks of a confirmed order.
-
-        :param dict vals: as for :meth:`write`
-        :raises UserError: if the state of one of the orders would change
-        """
-        if "state" not in vals or self._is_method() or CANCELLING.get(self.env.context):
-            return
-        for order in self:
-            if (order._is_running() or order._has_ended()) and order.state != vals["state"]:
-                raise UserError(order._get_by_hand_message("state"))

@@ -46,9 +46,9 @@ class SaleOrder(models.Model):
     _subscription_due_idx = models.Index("(next_invoice_date) WHERE subscription_state = 'progress'")
     _subscription_end_idx = models.Index("(end_date) WHERE subscription_state IN ('progress', 'paused')")
 
-    def write(self, vals):
+    def _write_by_hand(self, vals):
         self._check_dates_by_hand(vals)
-        return super().write(vals)
+        return super()._write_by_hand(vals)
 
     @api.model
     def _parse_date(self, value):
@@ -92,7 +92,7 @@ class SaleOrder(models.Model):
         :raises UserError: for the first order with an impossible date
         """
         names = {"end_date", "start_date"} & vals.keys()
-        if not names or self._is_method():
+        if not names:
             return
         values = {name: fields.Date.to_date(vals[name]) for name in names}
         for order in self.filtered(lambda order: order.plan_id and order.state == "sale"):

@@ -1,22 +1,8 @@
 from odoo import api, models, tools
 from odoo.exceptions import UserError
 from odoo.fields import NO_ACCESS
-from odoo.tools.misc import clean_context
 
-from ...tools.guard import Guard
-
-# Granted to the methods that can write guarded fields.
-_METHODS = Guard("subscription_methods")
-
-
-def as_method(records):
-    """Return the same records for a method that writes guarded fields and has checked the rights of its caller.
-
-    Default values in the caller's context are dropped.
-
-    :param records: records of any model; the grant also covers lines created along with them
-    """
-    return _METHODS.grant(records.with_env(records.env(context=clean_context(records.env.context))))
+from ...tools.guard import METHODS
 
 
 class SaleSubscriptionGuardMixin(models.AbstractModel):
@@ -72,7 +58,7 @@ class SaleSubscriptionGuardMixin(models.AbstractModel):
     @api.model
     def _is_method(self):
         """Return whether a method writes, rather than a user or an integration."""
-        return bool(_METHODS.get(self.env.context))
+        return bool(METHODS.get(self.env.context))
 
     @api.model
     @tools.ormcache()

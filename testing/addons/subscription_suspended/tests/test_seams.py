@@ -131,6 +131,14 @@ class TestSeams(PortalCase):
         with self.assertRefused("rests in Rome"):
             self.order.subscription_pause()
 
+    def test_what_users_write(self):
+        written = self.extend("sale.order", "_write_by_hand", refuse)
+        with self.assertRefused("Sundays"):
+            self.order.next_invoice_date = "2027-02-05"
+        self.assertEqual(written, [self.order])
+        self.order.subscription_pause(resume_date="2027-02-05")
+        self.assertEqual(written, [self.order], "methods write these fields as well")
+
     def test_check_of_an_event(self):
         self.extend("sale.order", "_check_transition", refuse)
         with self.assertRefused("Sundays"):
