@@ -3,8 +3,8 @@ from odoo.exceptions import UserError
 from odoo.fields import Command, Domain
 from odoo.tools import format_date
 
-from ..subscription.runner import Turn
 from ...tools.guard import as_method
+from ..subscription.runner import Turn
 
 # Periods of one subscription per run, so that a customer not billed for years is not flooded with invoices.
 MAX_PERIODS_PER_RUN = 12

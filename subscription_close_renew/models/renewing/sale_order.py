@@ -3,8 +3,8 @@ from odoo.exceptions import UserError
 from odoo.fields import Command
 from odoo.tools import SQL, format_date
 
-from ..subscription.sale_order_access import UNTRACKED_KEYS
 from ...tools.guard import as_method
+from ..subscription.sale_order_access import UNTRACKED_KEYS
 
 
 class SaleOrder(models.Model):
