@@ -307,7 +307,7 @@ def come_to_light(stage, *cards):
     check(stage, rested=DAY_AFTER)
     stage.send(DAY_AFTER)
     for card in cards:
-        stage.mend(card)
+        stage.accept(card)
     stage.resolve(DAY_AFTER)
     stage.notify(MARCH)
     stage.rest(MARCH)
@@ -327,10 +327,10 @@ def play_by_hand(new_stage, state, deed, truth):
                 stage.try_by_hand(FEBRUARY, deed, card)
         else:
             stage.bill(FEBRUARY)
-            stage.mend(card)
+            stage.accept(card)
             stage.try_by_hand(FEBRUARY, deed, card)
         check(stage)
-        stage.mend(card)
+        stage.accept(card)
         stage.rest(FEBRUARY)
         check(stage, rested=FEBRUARY)
         for tell in (stage.notify, stage.resolve) if truth == "notified" else (stage.resolve, stage.notify):
@@ -397,7 +397,7 @@ def wait_and_see(stage, card):
         stage.rest(day)
         check(stage, rested=day)
         assert stage.unknown(card) == unknown, stage.told()
-    stage.mend(card)
+    stage.accept(card)
     for tell in (stage.resolve, stage.notify):
         tell(NEXT_DAY)
         stage.rest(NEXT_DAY)
@@ -415,7 +415,7 @@ def play_meanwhile(new_stage, mode, deed):
         with stage.billing_meanwhile(DAY_AFTER):
             stage.try_by_hand(DAY_AFTER, deed, card)
         check(stage)
-        stage.mend(card)
+        stage.accept(card)
         stage.rest(DAY_AFTER)
         check(stage, rested=DAY_AFTER)
         for tell in (stage.notify, stage.resolve):

@@ -235,8 +235,10 @@ def test_money_that_only_the_provider_knows():
 
 def test_an_unreported_double_payment():
     twice = books(payments=[payment(), payment(by_hand=True)])
-    assert audit.overpaid_untold(twice) == ["ok:1 has paid 200.0, of which its invoices took 100.0, and nobody is told"]
-    assert audit.overpaid_untold(twice._replace(orders=[order(activities=["Paid twice"])])) == []
+    assert audit.overpaid_unnoticed(twice) == [
+        "ok:1 has paid 200.0, of which its invoices took 100.0, and nobody is notified"
+    ]
+    assert audit.overpaid_unnoticed(twice._replace(orders=[order(activities=["Paid twice"])])) == []
 
 
 def test_periods_with_a_gap():

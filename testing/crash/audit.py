@@ -233,7 +233,7 @@ def out_of_sight(ledger: list[dict], books: Books) -> list[str]:
     ]
 
 
-def overpaid_untold(books: Books) -> list[str]:
+def overpaid_unnoticed(books: Books) -> list[str]:
     """Find overpayments that were not reported to anybody."""
     recorded, settled = Counter(), Counter()
     for payment in books.payments:
@@ -243,7 +243,7 @@ def overpaid_untold(books: Books) -> list[str]:
             settled[invoice["token"]] += invoice["settled"]
     told = {order["token"] for order in books.orders if "Paid twice" in order["activities"]}
     return [
-        f"{token} has paid {amount}, of which its invoices took {settled[token]}, and nobody is told"
+        f"{token} has paid {amount}, of which its invoices took {settled[token]}, and nobody is notified"
         for token, amount in recorded.items()
         if amount > settled[token] and token not in told
     ]
@@ -298,7 +298,7 @@ def unsettled(ledger: list[dict], books: Books, today: str) -> list[str]:
             charges[invoice].append(transaction)
     # A person who creates an invoice manually also collects its payment.
     settled = {invoice["id"] for invoice in books.invoices if invoice["paid"] or invoice["by_hand"]}
-    found = out_of_sight(ledger, books) + overpaid_untold(books)
+    found = out_of_sight(ledger, books) + overpaid_unnoticed(books)
     for order in books.orders:
         ignored = order["token"] in last and last[order["token"]]["reference"] in refused
         if order["payment_exception"] or order["state"] != "progress" or ignored:
@@ -329,7 +329,7 @@ def incomplete(ledger: list[dict], books: Books, until: str) -> list[str]:
         for transaction in books.transactions
         if transaction["reference"] in at_provider
     }
-    found = out_of_sight(ledger, books) + overpaid_untold(books)
+    found = out_of_sight(ledger, books) + overpaid_unnoticed(books)
     for order in books.orders:
         if order["payment_exception"]:
             found.append(f"subscription {order['id']} is still in exception")

@@ -151,7 +151,7 @@ class Prefork:
 
     def _answer(self) -> dict:
         line = self._child.stdout.readline()
-        assert line, f"Odoo ended by itself: see {self.log}\n{self.tail()}"
+        assert line, f"Odoo stopped unexpectedly: see {self.log}\n{self.tail()}"
         return json.loads(line)
 
 
@@ -220,7 +220,7 @@ class Stage:
         self.prefork = prefork
         self.provider = Provider(folder)
         self.runs: list[Run] = []
-        self.mended: list[str] = []
+        self.accepted: list[str] = []
         self.story: list[str] = []
 
     def sell(self, cards: dict[str, str], at: str = OPENED) -> None:
@@ -386,9 +386,9 @@ class Stage:
         self.provider.tell("/control", token=token, mode=mode)
         self.story.append(f"{token} is now {mode}")
 
-    def mend(self, token: str) -> None:
+    def accept(self, token: str) -> None:
         """Make a card work from now on."""
-        self.mended.append(token)
+        self.accepted.append(token)
         self.change(token, "ok")
 
     def totals(self) -> dict[str, float]:
@@ -453,4 +453,4 @@ class Stage:
             time.sleep(0.5 if wake else 0.02)
 
     def _environment(self) -> dict[str, str]:
-        return {"FAKE_PROVIDER_URL": self.provider.url, "FAKE_PROVIDER_MENDED": ",".join(self.mended)}
+        return {"FAKE_PROVIDER_URL": self.provider.url, "FAKE_PROVIDER_ACCEPTED": ",".join(self.accepted)}

@@ -37,7 +37,7 @@ class PaymentTransaction(models.Model):
         treatment, _plus, way = token.partition(":")[0].partition("+")
         question = treatment.partition("~")[2]
         answer = ways.WAYS[way](self, "/charge", data)
-        if answer and question and token not in os.environ.get("FAKE_PROVIDER_MENDED", "").split(","):
+        if answer and question and token not in os.environ.get("FAKE_PROVIDER_ACCEPTED", "").split(","):
             answer = ways.WAYS[way](self, "//nowhere" if question == "nowhere" else "/follow", data)
         if answer:
             self._process("fake", answer)
